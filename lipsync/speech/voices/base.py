@@ -1,0 +1,58 @@
+"""What a voice is: text in, `Speech` out. Engines live behind this protocol, so that none of them is needed by another.
+
+Text counts as speakable when it holds a letter or a digit of any script (Unicode categories L and N).
+"""
+
+import unicodedata
+from typing import Protocol
+
+from lipsync.errors import SpeechError
+from lipsync.types import Speech
+
+FIRST_PICTURE = 0x2190  # arrows, dingbats, emoji: symbols from here on are pictures; ° © and such lie below
+SHOWN_CHARACTERS = 40
+
+
+class Voice(Protocol):
+    """Speaks text. `takes_text` is False where the words are fixed, as in a recording."""
+
+    @property
+    def name(self) -> str:
+        """What `open_voice` takes, such as "espeak:en+f3"."""
+        ...
+
+    @property
+    def language(self) -> str:
+        """Language code such as "en", or "" when unknown."""
+        ...
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the sound follows the text."""
+        ...
+
+    def speak(self, text: str, *, speed: float = 1.0) -> Speech:
+        """Say `text`, `speed` times as fast as normal. Mono. Raises SpeechError, VoiceError."""
+        ...
+
+
+def without_pictures(text: str) -> str:
+    """Replace emoji and other pictures by spaces, so that none is read out; every other character keeps its place."""
+
+    def is_picture(character: str) -> bool:
+        return ord(character) >= FIRST_PICTURE and unicodedata.category(character) in ("So", "Sk")
+
+    return "".join(" " if is_picture(c) or c == "\0" else c for c in text)
+
+
+def is_speakable(text: str) -> bool:
+    """Whether `text` holds a letter or a digit of any script."""
+    return any(unicodedata.category(character)[0] in "LN" for character in text)
+
+
+def require_speakable(text: str) -> str:
+    """The text to be spoken, without pictures. Raises SpeechError that shows what was found instead of words."""
+    if not is_speakable(text):
+        found = f"only {text[:SHOWN_CHARACTERS]!r}" if text.strip() else "an empty text"
+        raise SpeechError(f"nothing to say: found {found}, expected a letter or a digit; write what shall be spoken")
+    return without_pictures(text)

@@ -1,0 +1,153 @@
+"""The embedded voice: espeak-ng, over 100 languages, offline, with the times of words and phonemes.
+
+A word lasts from its event to the next word or pause; a phoneme from its event to the next phoneme or pause. Times are
+the engine's own sample positions, so they are exact in the sound that comes with them. A phoneme that the engine blends
+into the one before (no time of its own) gets an equal share of that one's time. Symbols are IPA and may begin with a
+stress mark (ˈ ˌ); pauses are the gaps between phonemes.
+
+espeak-ng is GPL-3 software: an optional engine, loaded at run time behind the voice protocol (see espeak_library.py).
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+
+import numpy as np
+
+from lipsync.errors import SpeechError, VoiceError
+from lipsync.speech.voices.base import require_speakable
+from lipsync.speech.voices.espeak_library import EVENT_END, EVENT_PHONEME, EVENT_WORD, EngineEvent, engine
+from lipsync.types import Sound, Speech, Timed
+
+NORMAL_WORDS_PER_MINUTE = 175
+SPEED_RANGE = (0.5, 2.5)
+PITCH_RANGE = (0, 99)
+NORMAL_PITCH = 50
+FULL_SCALE = 32768.0
+ALIASES = {"zh": "cmn", "zh-cn": "cmn", "zh-hk": "yue", "iw": "he", "no": "nb", "jp": "ja"}
+RETROFLEX = {"s.": "ʂ", "ts.": "tʂ", "ts.h": "tʂʰ", "i.": "ɨ", "z.": "ʐ"}  # the engine writes these in ASCII
+MARKS = "ˈˌ"
+
+
+@dataclass(frozen=True)
+class EspeakVoice:
+    """A language with an optional variant, such as "en", "hi+f3" or "es-419+m2"; `pitch` 0–99, 50 is normal.
+
+    Raises:
+        VoiceError: the language or variant is unknown (names near ones), the pitch is out of range, or the engine is
+            not installed.
+    """
+
+    voice: str
+    pitch: int = NORMAL_PITCH
+    takes_text: bool = True
+
+    def __post_init__(self) -> None:
+        language, _, variant = self.voice.partition("+")
+        known = engine().languages()
+        if self.language not in known:
+            raise VoiceError(f"no espeak voice for the language {language!r}; {_near(language, known)}")
+        if "+" in self.voice and variant not in engine().variants():
+            raise VoiceError(f"no espeak variant {variant!r}; {_near(variant, engine().variants())}")
+        if not PITCH_RANGE[0] <= self.pitch <= PITCH_RANGE[1]:
+            raise VoiceError(f"pitch {self.pitch} is outside {PITCH_RANGE[0]}–{PITCH_RANGE[1]}")
+
+    @property
+    def name(self) -> str:
+        """Such as "espeak:en+f3"."""
+        return f"espeak:{self.voice}"
+
+    @property
+    def language(self) -> str:
+        """The engine's language code."""
+        code = self.voice.partition("+")[0].lower().replace("_", "-")
+        return ALIASES.get(code, code)
+
+    def speak(self, text: str, *, speed: float = 1.0) -> Speech:
+        """Say `text`; float32 mono at the engine's 22 050 Hz, times from the first sample.
+
+        Args:
+            text: any length. Emoji are left out.
+            speed: 0.5–2.5 times the normal 175 words a minute.
+
+        Raises:
+            SpeechError: no speakable character, or the engine found nothing in it that it can say.
+            VoiceError: speed is out of range, or the engine failed.
+        """
+        if not SPEED_RANGE[0] <= speed <= SPEED_RANGE[1]:
+            raise VoiceError(f"speed {speed:g} is outside {SPEED_RANGE[0]:g}–{SPEED_RANGE[1]:g}")
+        spoken = require_speakable(text)
+        voice = self.language + "".join(self.voice.partition("+")[1:])
+        samples, events = engine().synthesize(
+            spoken, voice, words_per_minute=round(NORMAL_WORDS_PER_MINUTE * speed), pitch=self.pitch
+        )
+        if not samples.any():
+            raise SpeechError(f"the voice {self.name} has no sound for {text[:40]!r}; choose a voice of its language")
+        rate_hz = engine().sample_rate_hz
+        return Speech(
+            Sound((samples / FULL_SCALE).astype(np.float32), rate_hz),
+            words=_words(events, spoken, len(samples), rate_hz),
+            phonemes=_phonemes(events, len(samples), rate_hz),
+            text=text,
+            language=self.language,
+        )
+
+
+def _near(wanted: str, known: tuple[str, ...]) -> str:
+    near = get_close_matches(wanted.lower(), known, n=5, cutoff=0.4)
+    return f"near ones: {', '.join(near)}" if near else f"known: {', '.join(known)}"
+
+
+def _is_phoneme(event: EngineEvent) -> bool:
+    """Not a pause, and not the engine's note "(en)" that it switches language."""
+    return event.kind == EVENT_PHONEME and bool(event.symbol.strip(MARKS)) and not event.symbol.startswith("(")
+
+
+def _phonemes(events: list[EngineEvent], samples: int, rate_hz: int) -> list[Timed]:
+    """Phonemes in order; each ends where the next phoneme, pause or clause end begins."""
+    marks = [event for event in events if event.kind in (EVENT_PHONEME, EVENT_END)]
+    ends = [event.sample for event in marks[1:]] + [samples]
+    groups: list[tuple[list[str], int, int]] = []  # symbols that share one stretch, its first sample, its end
+    for event, end in zip(marks, ends, strict=True):
+        if not _is_phoneme(event):
+            continue
+        symbols, first, last = groups[-1] if groups else ([], -1, -1)
+        if last == event.sample and (end == event.sample or first == last):
+            groups[-1] = ([*symbols, event.symbol], first, end)
+        else:
+            groups.append(([event.symbol], event.sample, end))
+    phonemes = []
+    for symbols, first, last in groups:
+        if last > first:
+            edges = np.linspace(first, last, len(symbols) + 1) / rate_hz
+            phonemes += [Timed(_ipa(s), float(a), float(b)) for s, (a, b) in zip(symbols, pairwise(edges), strict=True)]
+    return phonemes
+
+
+def _ipa(symbol: str) -> str:
+    bare = symbol.lstrip(MARKS)
+    return symbol[: len(symbol) - len(bare)] + RETROFLEX.get(bare, bare)
+
+
+def _words(events: list[EngineEvent], text: str, samples: int, rate_hz: int) -> list[Timed]:
+    """Words as written, each until the next word or pause; what is read as several words ("25") stays one."""
+    starts: list[EngineEvent] = []
+    for event in events:
+        if event.kind == EVENT_WORD and (not starts or event.position >= starts[-1].position + starts[-1].length):
+            starts.append(event)
+    stops = np.array([e.sample for e in events if e.kind != EVENT_WORD and not _is_phoneme(e)] + [samples])
+    words = []
+    for event, after in zip(starts, [*starts[1:], None], strict=True):
+        written = text[event.position : after.position if after else None].split()
+        stop = int(stops[stops > event.sample].min(initial=samples))
+        end = min(stop, after.sample) if after else stop
+        if written and end > event.sample:
+            words.append(Timed(_bare(written[0]), event.sample / rate_hz, end / rate_hz))
+    return words
+
+
+def _bare(word: str) -> str:
+    """Without the punctuation around it."""
+    kept = [index for index, character in enumerate(word) if unicodedata.category(character)[0] in "LMN"]
+    return word[kept[0] : kept[-1] + 1] if kept else word

@@ -1,0 +1,36 @@
+"""Voices by name: "espeak:en", "espeak:hi+f3", or the path of a recording."""
+
+from pathlib import Path
+
+from lipsync.errors import VoiceError
+from lipsync.speech.voices.base import Voice
+from lipsync.speech.voices.espeak import EspeakVoice
+from lipsync.speech.voices.espeak_library import engine
+
+DEFAULT_VOICE = "espeak:en"
+
+
+def voice_names() -> list[str]:
+    """Every voice that speaks without a recording, one per language. Any may be followed by a variant such as "+f3"."""
+    return [f"espeak:{language}" for language in engine().languages()]
+
+
+def open_voice(name: str | Path = DEFAULT_VOICE) -> Voice:
+    """A voice by name.
+
+    Args:
+        name: "espeak:LANGUAGE[+VARIANT]", or the path of a media file with speech.
+
+    Raises:
+        VoiceError: the name is neither; it names the near ones, and says how a missing engine is installed.
+    """
+    text = str(name)
+    engine_name, colon, rest = text.partition(":")
+    if colon and engine_name == "espeak":
+        return EspeakVoice(rest)
+    if Path(text).is_file():
+        from lipsync.speech.voices.recorded import RecordedVoice
+
+        return RecordedVoice(Path(text))
+    hint = "no such file" if Path(text).suffix or "/" in text else "no such voice"
+    raise VoiceError(f'{text!r}: {hint}; give "espeak:" and a language such as "espeak:en", or a sound or video file')
