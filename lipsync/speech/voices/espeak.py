@@ -9,6 +9,7 @@ espeak-ng is GPL-3 software: an optional engine, loaded at run time behind the v
 """
 
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
@@ -17,7 +18,16 @@ import numpy as np
 
 from lipsync.errors import SpeechError, VoiceError
 from lipsync.speech.voices.base import require_speakable
-from lipsync.speech.voices.espeak_library import EVENT_END, EVENT_PHONEME, EVENT_WORD, EngineEvent, engine
+from lipsync.speech.voices.espeak_library import (
+    EVENT_END,
+    EVENT_PHONEME,
+    EVENT_WORD,
+    EngineEvent,
+    Spoken,
+    languages,
+    synthesize,
+    variants,
+)
 from lipsync.types import Sound, Speech, Timed
 
 NORMAL_WORDS_PER_MINUTE = 175
@@ -25,7 +35,7 @@ SPEED_RANGE = (0.5, 2.5)
 PITCH_RANGE = (0, 99)
 NORMAL_PITCH = 50
 FULL_SCALE = 32768.0
-ALIASES = {"zh": "cmn", "zh-cn": "cmn", "zh-hk": "yue", "iw": "he", "no": "nb", "jp": "ja"}
+ALIASES = {"zh-cn": "cmn", "zh-tw": "cmn", "zh-hk": "yue", "iw": "he", "jp": "ja"}
 RETROFLEX = {"s.": "ʂ", "ts.": "tʂ", "ts.h": "tʂʰ", "i.": "ɨ", "z.": "ʐ"}  # the engine writes these in ASCII
 MARKS = "ˈˌ"
 
@@ -45,11 +55,10 @@ class EspeakVoice:
 
     def __post_init__(self) -> None:
         language, _, variant = self.voice.partition("+")
-        known = engine().languages()
-        if self.language not in known:
-            raise VoiceError(f"no espeak voice for the language {language!r}; {_near(language, known)}")
-        if "+" in self.voice and variant not in engine().variants():
-            raise VoiceError(f"no espeak variant {variant!r}; {_near(variant, engine().variants())}")
+        if self.language not in languages():
+            raise VoiceError(f"no espeak voice for the language {language!r}; {_near(language, languages())}")
+        if "+" in self.voice and variant not in variants():
+            raise VoiceError(f"no espeak variant {variant!r}; {_near(variant, variants())}")
         if not PITCH_RANGE[0] <= self.pitch <= PITCH_RANGE[1]:
             raise VoiceError(f"pitch {self.pitch} is outside {PITCH_RANGE[0]}–{PITCH_RANGE[1]}")
 
@@ -61,8 +70,9 @@ class EspeakVoice:
     @property
     def language(self) -> str:
         """The engine's language code."""
-        code = self.voice.partition("+")[0].lower().replace("_", "-")
-        return ALIASES.get(code, code)
+        code = self.voice.partition("+")[0].replace("_", "-")
+        known = {language.lower(): language for language in languages()}
+        return known.get(ALIASES.get(code.lower(), code.lower()), code)
 
     def speak(self, text: str, *, speed: float = 1.0) -> Speech:
         """Say `text`; float32 mono at the engine's 22 050 Hz, times from the first sample.
@@ -79,23 +89,22 @@ class EspeakVoice:
             raise VoiceError(f"speed {speed:g} is outside {SPEED_RANGE[0]:g}–{SPEED_RANGE[1]:g}")
         spoken = require_speakable(text)
         voice = self.language + "".join(self.voice.partition("+")[1:])
-        samples, events = engine().synthesize(
-            spoken, voice, words_per_minute=round(NORMAL_WORDS_PER_MINUTE * speed), pitch=self.pitch
-        )
-        if not samples.any():
+        rate = round(NORMAL_WORDS_PER_MINUTE * speed)
+        said = synthesize(spoken, voice, words_per_minute=rate, pitch=self.pitch)
+        if not said.samples.any():
             raise SpeechError(f"the voice {self.name} has no sound for {text[:40]!r}; choose a voice of its language")
-        rate_hz = engine().sample_rate_hz
         return Speech(
-            Sound((samples / FULL_SCALE).astype(np.float32), rate_hz),
-            words=_words(events, spoken, len(samples), rate_hz),
-            phonemes=_phonemes(events, len(samples), rate_hz),
+            Sound((said.samples / FULL_SCALE).astype(np.float32), said.sample_rate_hz),
+            words=_words(said, spoken),
+            phonemes=_phonemes(said),
             text=text,
             language=self.language,
         )
 
 
 def _near(wanted: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(wanted.lower(), known, n=5, cutoff=0.4)
+    alike = get_close_matches(wanted.lower(), known, n=5, cutoff=0.5)
+    near = dict.fromkeys([*(name for name in known if len(name) > 1 and wanted.lower().startswith(name)), *alike])
     return f"near ones: {', '.join(near)}" if near else f"known: {', '.join(known)}"
 
 
@@ -104,10 +113,10 @@ def _is_phoneme(event: EngineEvent) -> bool:
     return event.kind == EVENT_PHONEME and bool(event.symbol.strip(MARKS)) and not event.symbol.startswith("(")
 
 
-def _phonemes(events: list[EngineEvent], samples: int, rate_hz: int) -> list[Timed]:
+def _phonemes(said: Spoken) -> list[Timed]:
     """Phonemes in order; each ends where the next phoneme, pause or clause end begins."""
-    marks = [event for event in events if event.kind in (EVENT_PHONEME, EVENT_END)]
-    ends = [event.sample for event in marks[1:]] + [samples]
+    marks = [event for event in said.events if event.kind in (EVENT_PHONEME, EVENT_END)]
+    ends = [event.sample for event in marks[1:]] + [len(said.samples)]
     groups: list[tuple[list[str], int, int]] = []  # symbols that share one stretch, its first sample, its end
     for event, end in zip(marks, ends, strict=True):
         if not _is_phoneme(event):
@@ -120,7 +129,7 @@ def _phonemes(events: list[EngineEvent], samples: int, rate_hz: int) -> list[Tim
     phonemes = []
     for symbols, first, last in groups:
         if last > first:
-            edges = np.linspace(first, last, len(symbols) + 1) / rate_hz
+            edges = np.linspace(first, last, len(symbols) + 1) / said.sample_rate_hz
             phonemes += [Timed(_ipa(s), float(a), float(b)) for s, (a, b) in zip(symbols, pairwise(edges), strict=True)]
     return phonemes
 
@@ -130,20 +139,21 @@ def _ipa(symbol: str) -> str:
     return symbol[: len(symbol) - len(bare)] + RETROFLEX.get(bare, bare)
 
 
-def _words(events: list[EngineEvent], text: str, samples: int, rate_hz: int) -> list[Timed]:
+def _words(said: Spoken, text: str) -> list[Timed]:
     """Words as written, each until the next word or pause; what is read as several words ("25") stays one."""
     starts: list[EngineEvent] = []
-    for event in events:
+    for event in said.events:
         if event.kind == EVENT_WORD and (not starts or event.position >= starts[-1].position + starts[-1].length):
             starts.append(event)
-    stops = np.array([e.sample for e in events if e.kind != EVENT_WORD and not _is_phoneme(e)] + [samples])
+    stops = [event.sample for event in said.events if event.kind != EVENT_WORD and not _is_phoneme(event)]
     words = []
     for event, after in zip(starts, [*starts[1:], None], strict=True):
         written = text[event.position : after.position if after else None].split()
-        stop = int(stops[stops > event.sample].min(initial=samples))
+        following = bisect_right(stops, event.sample)
+        stop = stops[following] if following < len(stops) else len(said.samples)
         end = min(stop, after.sample) if after else stop
         if written and end > event.sample:
-            words.append(Timed(_bare(written[0]), event.sample / rate_hz, end / rate_hz))
+            words.append(Timed(_bare(written[0]), event.sample / said.sample_rate_hz, end / said.sample_rate_hz))
     return words
 
 

@@ -1,13 +1,17 @@
 """espeak-ng in this process, through ctypes: text → samples and timed events.
 
-The library and its data come in the wheel `espeakng-loader`; it is found and loaded at the first use, never at import.
+The library and its data come in the wheel `espeakng-loader`; it is loaded for each sentence, never at import.
 espeak-ng is GPL-3: an optional engine behind the voice protocol, not linked by anything else here.
 
 Source: espeak-ng 1.52, speak_lib.h (the C interface).
 """
 
+import _ctypes
 import ctypes
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +29,8 @@ RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
 NORMAL_VOLUME, NORMAL_RANGE = 100, 50
 EVENT_LIST_TERMINATED, EVENT_WORD, EVENT_END, EVENT_PHONEME = 0, 1, 5, 7
 SYMBOL_BYTES = 8
+RANDOM_SEED = 1
+HOW_TO_GET = "install it with: pip install --force-reinstall espeakng-loader"
 
 _lock = threading.Lock()  # the library holds one state for the whole process
 
@@ -74,85 +80,120 @@ class EngineEvent:
     symbol: str
 
 
-class Engine:
-    """The loaded library. One for the process: use `engine()`."""
+@dataclass(frozen=True)
+class Spoken:
+    """What came back: int16 (N,) and the events in order of time."""
 
-    def __init__(self) -> None:
-        try:
-            import espeakng_loader
+    samples: np.ndarray
+    sample_rate_hz: int
+    events: list[EngineEvent]
 
-            library_path, self.data_path = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
-            self.library: Any = ctypes.CDLL(library_path)
-        except (ImportError, OSError, RuntimeError) as error:
-            raise VoiceError(
-                f"the espeak-ng voice cannot be loaded ({error}); install it with: pip install espeakng-loader"
-            ) from error
-        options = INITIALIZE_PHONEME_EVENTS | INITIALIZE_PHONEME_IPA | INITIALIZE_DONT_EXIT
-        self.sample_rate_hz: int = self.library.espeak_Initialize(
-            AUDIO_OUTPUT_SYNCHRONOUS, 0, str(self.data_path).encode(), options
-        )
-        if self.sample_rate_hz <= 0:
-            raise VoiceError(f"espeak-ng found no data at {self.data_path}; reinstall the package espeakng-loader")
-        self.library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-        self._chunks: list[np.ndarray] = []
-        self._events: list[EngineEvent] = []
-        self._callback = _SynthCallback(self._receive)  # kept: the library holds only its address
-        self.library.espeak_SetSynthCallback(self._callback)
 
-    def _receive(self, samples: Any, count: int, events: Any) -> int:
+def synthesize(text: str, voice: str, *, words_per_minute: int, pitch: int) -> Spoken:
+    """Speak `text` with a voice such as "en+f3"; the same call gives the same samples. About 6 ms and up.
+
+    Raises:
+        VoiceError: the engine is missing, or does not know the voice, or failed.
+    """
+    chunks: list[np.ndarray] = []
+    events: list[EngineEvent] = []
+
+    def receive(samples: Any, count: int, found: Any) -> int:
         if samples and count > 0:
-            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        index = 0
-        while events[index].type != EVENT_LIST_TERMINATED:
-            event = events[index]
-            if event.type in (EVENT_WORD, EVENT_PHONEME, EVENT_END):
-                raw = ctypes.string_at(ctypes.addressof(event.id), SYMBOL_BYTES) if event.type == EVENT_PHONEME else b""
-                symbol = raw.split(b"\0")[0].decode("utf-8", errors="ignore")
-                found = EngineEvent(event.type, event.sample, event.text_position - 1, event.length, symbol)
-                self._events.append(found)
-            index += 1
+            chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        events.extend(_read_events(found))
         return 0  # go on
 
-    def synthesize(
-        self, text: str, voice: str, *, words_per_minute: int, pitch: int
-    ) -> tuple[np.ndarray, list[EngineEvent]]:
-        """Speak with a voice such as "en+f3": int16 (N,) at `sample_rate_hz` and the events in order of time."""
-        encoded = text.encode("utf-8", errors="replace")
-        with _lock:
-            self._chunks, self._events = [], []
-            if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise VoiceError(f"espeak-ng cannot set the voice {voice!r}")
-            settings = {RATE: words_per_minute, VOLUME: NORMAL_VOLUME, PITCH: pitch, RANGE: NORMAL_RANGE}
-            for parameter, value in settings.items():
-                self.library.espeak_SetParameter(parameter, value, 0)
-            status = self.library.espeak_Synth(
-                encoded, ctypes.c_size_t(len(encoded) + 1), 0, POS_CHARACTER, 0, CHARS_UTF8, None, None
-            )
-            chunks, events = self._chunks, self._events
-            self._chunks, self._events = [], []
-        if status != 0:
-            raise VoiceError(f"espeak-ng failed with status {status} on {text[:40]!r} with the voice {voice!r}")
-        samples = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int16)
-        return samples, events
+    callback = _SynthCallback(receive)
+    encoded = text.encode("utf-8", errors="replace")
+    with _open_library() as (library, sample_rate_hz):
+        library.espeak_SetSynthCallback(callback)
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise VoiceError(f"espeak-ng cannot set the voice {voice!r}")
+        settings = {RATE: words_per_minute, VOLUME: NORMAL_VOLUME, PITCH: pitch, RANGE: NORMAL_RANGE}
+        for parameter, value in settings.items():
+            library.espeak_SetParameter(parameter, value, 0)
+        size = ctypes.c_size_t(len(encoded) + 1)
+        status = library.espeak_Synth(encoded, size, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None)
+    if status != 0:
+        raise VoiceError(f"espeak-ng failed with status {status} on {text[:40]!r} with the voice {voice!r}")
+    samples = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int16)
+    return Spoken(samples, sample_rate_hz, events)
 
-    @cache  # noqa: B019 - one engine lives as long as the process
-    def languages(self) -> tuple[str, ...]:
-        """The codes of the languages it speaks, sorted."""
-        codes: set[str] = set()
-        with _lock:
-            voices = self.library.espeak_ListVoices(None)
-            index = 0
-            while voices[index]:
-                voice = voices[index].contents
-                if not voice.identifier.startswith(b"mb/"):  # these need a program of their own
-                    codes.update(_read_codes(voice.languages))
-                index += 1
-        return tuple(sorted(codes))
 
-    @cache  # noqa: B019
-    def variants(self) -> tuple[str, ...]:
-        """The names that may follow "+", sorted: f1…f5, m1…m8 and characters."""
-        return tuple(sorted(path.name for path in Path(self.data_path, "voices", "!v").iterdir()))
+@cache
+def languages() -> tuple[str, ...]:
+    """The codes of the languages the engine speaks, sorted. Raises VoiceError when it is missing."""
+    codes: set[str] = set()
+    with _open_library() as (library, _):
+        library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        voices = library.espeak_ListVoices(None)
+        index = 0
+        while voices[index]:
+            voice = voices[index].contents
+            if not voice.identifier.startswith(b"mb/"):  # these need a program of their own
+                codes.update(_read_codes(voice.languages))
+            index += 1
+    return tuple(sorted(codes))
+
+
+@cache
+def variants() -> tuple[str, ...]:
+    """The names that may follow "+", sorted: f1…f5, m1…m8 and characters. Raises VoiceError when it is missing."""
+    return tuple(sorted(path.name for path in Path(_find_library()[1], "voices", "!v").iterdir()))
+
+
+def _find_library() -> tuple[str, str]:
+    """The library's file and its data's folder."""
+    try:
+        import espeakng_loader
+
+        return espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
+    except (ImportError, RuntimeError) as error:
+        raise VoiceError(f"the espeak-ng voice is missing ({error}); {HOW_TO_GET}") from error
+
+
+@contextmanager
+def _open_library() -> Iterator[tuple[Any, int]]:
+    """The library and its sample rate in Hz, for one use and one thread.
+
+    It is unloaded afterwards: parts of its state (the phase of the pitch's flutter, the noise of breath) outlive every
+    call of its own that resets it, and would make a sentence depend on those before it.
+    """
+    library_path, data_path = _find_library()
+    with _lock:
+        try:
+            library = ctypes.CDLL(library_path)
+        except OSError as error:
+            raise VoiceError(f"the espeak-ng voice cannot be loaded ({error}); {HOW_TO_GET}") from error
+        try:
+            options = INITIALIZE_PHONEME_EVENTS | INITIALIZE_PHONEME_IPA | INITIALIZE_DONT_EXIT
+            rate_hz = library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, data_path.encode(), options)
+            if rate_hz <= 0:
+                raise VoiceError(f"espeak-ng found no data at {data_path}; {HOW_TO_GET}")
+            library.espeak_ng_SetRandSeed(ctypes.c_long(RANDOM_SEED))
+            yield library, rate_hz
+            library.espeak_Terminate()
+        finally:
+            _unload(library)
+
+
+def _unload(library: ctypes.CDLL) -> None:
+    if sys.platform == "win32":
+        _ctypes.FreeLibrary(library._handle)
+    else:
+        _ctypes.dlclose(library._handle)
+
+
+def _read_events(events: Any) -> Iterator[EngineEvent]:
+    index = 0
+    while events[index].type != EVENT_LIST_TERMINATED:
+        event = events[index]
+        if event.type in (EVENT_WORD, EVENT_PHONEME, EVENT_END):
+            raw = ctypes.string_at(ctypes.addressof(event.id), SYMBOL_BYTES) if event.type == EVENT_PHONEME else b""
+            symbol = raw.split(b"\0")[0].decode("utf-8", errors="ignore")
+            yield EngineEvent(event.type, event.sample, event.text_position - 1, event.length, symbol)
+        index += 1
 
 
 def _read_codes(address: int) -> list[str]:
@@ -162,15 +203,3 @@ def _read_codes(address: int) -> list[str]:
         codes.append(code.decode())
         address += len(code) + 2
     return codes
-
-
-_engine: Engine | None = None
-
-
-def engine() -> Engine:
-    """The process's one engine, loaded at the first call. Raises VoiceError that says how to get it."""
-    global _engine
-    with _lock:
-        if _engine is None:
-            _engine = Engine()
-        return _engine

@@ -5,14 +5,14 @@ from pathlib import Path
 from lipsync.errors import VoiceError
 from lipsync.speech.voices.base import Voice
 from lipsync.speech.voices.espeak import EspeakVoice
-from lipsync.speech.voices.espeak_library import engine
+from lipsync.speech.voices.espeak_library import languages
 
 DEFAULT_VOICE = "espeak:en"
 
 
 def voice_names() -> list[str]:
     """Every voice that speaks without a recording, one per language. Any may be followed by a variant such as "+f3"."""
-    return [f"espeak:{language}" for language in engine().languages()]
+    return [f"espeak:{language}" for language in languages()]
 
 
 def open_voice(name: str | Path = DEFAULT_VOICE) -> Voice:
