@@ -1,0 +1,1 @@
+"""Faces: detectors, tracks, head pose, windows."""

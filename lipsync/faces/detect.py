@@ -1,0 +1,171 @@
+"""Find faces and their landmarks in a picture; several detectors behind one protocol.
+
+Every detector answers in the iBUG 68-point order with depth, whatever its network's own order: 0–16 jaw line, 17–26
+brows, 27–35 nose, 36–47 eyes, 48–59 outer lips, 60–67 inner lips. x to the right, y down, z away from the viewer,
+all in pixels.
+
+Sources: Kartynnik et al. 2019 (face mesh of 468 points); Bulat & Tzimiropoulos 2017 (FAN); Sagonas et al. 2013 (68).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from lipsync.errors import ConfigError, NoFaceError
+from lipsync.faces.template import add_depth
+from lipsync.types import Face
+
+# Which vertex of the 468-point face mesh stands where each of the 68 points does.
+MESH_TO_68 = np.array(
+    [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389]  # jaw line
+    + [71, 63, 105, 66, 107, 336, 296, 334, 293, 301]  # brows
+    + [168, 197, 5, 4, 75, 97, 2, 326, 305]  # nose
+    + [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]  # eyes
+    + [61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181]  # outer lips
+    + [78, 82, 13, 312, 308, 317, 14, 87]  # inner lips
+)
+DETECTORS = ("mediapipe", "face-alignment")
+
+
+class FaceDetector(Protocol):
+    """Finds every face in a picture. May remember the last picture to be faster and steadier on video."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """All faces in `image` (uint8 (H, W, 3), RGB), largest first; an empty list when there is none."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the last picture: call between shots and files, so that results do not depend on what came before."""
+        ...
+
+
+def open_detector(name: str = "mediapipe", device: str = "cpu") -> FaceDetector:
+    """The detector of that name. Raises ConfigError for an unknown one."""
+    if name == "mediapipe":
+        return MediapipeDetector()
+    if name == "face-alignment":
+        return FaceAlignmentDetector(device)
+    raise ConfigError(f"no face detector is called {name!r}; there are: {', '.join(DETECTORS)}")
+
+
+def _by_size(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: -(face.box_px[2] - face.box_px[0]) * (face.box_px[3] - face.box_px[1]))
+
+
+def _box(landmarks: np.ndarray) -> tuple[float, float, float, float]:
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+@contextlib.contextmanager
+def _quiet_native_log() -> Iterator[None]:
+    """The face networks' native code greets on file descriptor 2 when it starts; keep that off the user's terminal."""
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+class MediapipeDetector:
+    """MediaPipe's face mesh, with its full-range detector for faces that are small in the picture.
+
+    Both models travel inside the mediapipe wheel: nothing is fetched.
+    """
+
+    def __init__(self, most_faces: int = 4) -> None:
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with _quiet_native_log():
+            from mediapipe.python.solutions import face_detection, face_mesh
+
+            self._video = face_mesh.FaceMesh(static_image_mode=False, max_num_faces=most_faces)
+            self._still = face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3)
+            self._far = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
+            blank = np.zeros((64, 64, 3), np.uint8)
+            for model in (self._video, self._still, self._far):
+                model.process(blank)
+
+    def reset(self) -> None:
+        """Forget the faces of the last picture."""
+        self._video.reset()
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """All faces, largest first."""
+        height, width = image.shape[:2]
+        found = self._video.process(image).multi_face_landmarks or []
+        faces = [_mesh_face(mesh, width, height) for mesh in found]
+        return _by_size(faces or self._detect_far(image))
+
+    def _detect_far(self, image: np.ndarray) -> list[Face]:
+        """Small faces: find the box first, then run the mesh on an enlarged square around it."""
+        height, width = image.shape[:2]
+        faces = []
+        for found in self._far.process(image).detections or []:
+            box = found.location_data.relative_bounding_box
+            side = 2.0 * max(box.width * width, box.height * height)
+            left = (box.xmin + box.width / 2) * width - side / 2
+            top = (box.ymin + box.height / 2) * height - side / 2
+            scale = 256 / max(side, 1.0)
+            to_crop = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float64)
+            crop = cv2.warpAffine(image, to_crop, (256, 256), flags=cv2.INTER_LINEAR)
+            for mesh in self._still.process(crop).multi_face_landmarks or []:
+                face = _mesh_face(mesh, 256, 256)
+                landmarks = (face.landmarks / scale + [left, top, 0]).astype(np.float32)
+                faces.append(Face(_box(landmarks), landmarks, float(found.score[0])))
+        return faces
+
+
+def _mesh_face(mesh: object, width: int, height: int) -> Face:
+    points = np.array([(p.x * width, p.y * height, p.z * width) for p in mesh.landmark], np.float32)  # type: ignore[attr-defined]
+    return Face(_box(points), points[MESH_TO_68])
+
+
+class FaceAlignmentDetector:
+    """The face-alignment package (S3FD + FAN). Its weights are fetched by the package at first use (about 190 MB).
+
+    Args:
+        device: torch device name.
+        face_detector_kwargs: passed on, for example {"path_to_detector": FILE} for weights that are already here.
+    """
+
+    def __init__(self, device: str = "cpu", face_detector_kwargs: dict[str, str] | None = None) -> None:
+        import face_alignment
+
+        try:
+            self._net = face_alignment.FaceAlignment(
+                face_alignment.LandmarksType.TWO_D,
+                device=device,
+                compile=False,
+                face_detector="sfd",
+                face_detector_kwargs=face_detector_kwargs,
+            )
+        except OSError as error:  # URLError is one
+            raise NoFaceError(
+                "the face-alignment detector fetches its weights (about 190 MB) at first use and could not reach them "
+                f"({error}). Connect once, or use the default detector, mediapipe, which needs no download."
+            ) from error
+
+    def reset(self) -> None:
+        """Nothing is remembered between pictures."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        """All faces, largest first; depth is filled in from the average head."""
+        found = self._net.get_landmarks_from_image(image, return_bboxes=True)
+        if found is None:
+            return []
+        points, _, boxes = found
+        faces = []
+        for flat, box in zip(points or [], boxes or [], strict=True):
+            landmarks = add_depth(np.asarray(flat, np.float32)[:, :2])
+            faces.append(Face(_box(landmarks), landmarks, float(box[4]) if len(box) > 4 else 1.0))
+        return _by_size(faces)

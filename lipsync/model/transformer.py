@@ -1,0 +1,69 @@
+"""The transformer over spacetime patches: every patch of every frame of the chunk attends to every other.
+
+    h ← h + g₁ ⊙ Attention(m₁(h)),   h ← h + g₂ ⊙ MLP(m₂(h)),   m(h) = LayerNorm(h) ⊙ (1 + scale) + shift
+
+scale, shift and gate g come from each frame's condition (flow time, sound), through one projection shared by all
+layers plus a learned offset a layer. Sources: Peebles & Xie 2023 (adaLN-zero); Chen et al. 2023, PixArt-α (shared
+projection); Henry et al. 2020 (query–key normalisation).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Block(nn.Module):
+    """One layer. Tokens (B, N, D); modulation (B, N, 6·D) already per token."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+        self.offset = nn.Parameter(torch.zeros(6 * width))
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """x (B, N, D)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.offset).chunk(6, dim=-1)
+        x = x + gate1 * self.attend(_norm(x) * (1 + scale1) + shift1)
+        return x + gate2 * self.fc2(F.gelu(self.fc1(_norm(x) * (1 + scale2) + shift2), approximate="tanh"))
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Multi-head attention over all N tokens, queries and keys normalised."""
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
+        y = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+        return self.proj(y.transpose(1, 2).reshape(batch, tokens, width))
+
+
+def _norm(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:])
+
+
+class SpacetimeTransformer(nn.Module):
+    """Layers over the patches of all frames.
+
+    forward: features (B, F, D, h, w), condition (B, F, E) → (B, F, D, h, w). Position: a learned table of the h·w
+    places; the frame's place in time enters through its condition.
+    """
+
+    def __init__(self, width: int, depth: int, heads: int, places: int, condition: int) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.randn(places, width) * 0.02)
+        self.modulate = nn.Linear(condition, 6 * width)
+        self.layers = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        nn.init.zeros_(self.modulate.bias)
+        nn.init.normal_(self.modulate.weight, std=0.02)
+
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        """See the class."""
+        batch, frames, width, height, wide = features.shape
+        x = features.permute(0, 1, 3, 4, 2).reshape(batch, frames, height * wide, width) + self.place
+        modulation = self.modulate(F.silu(condition))[:, :, None].expand(-1, -1, height * wide, -1).reshape(batch, -1, 6 * width)
+        x = x.reshape(batch, frames * height * wide, width)
+        for layer in self.layers:
+            x = layer(x, modulation)
+        return x.view(batch, frames, height, wide, width).permute(0, 1, 4, 2, 3)
