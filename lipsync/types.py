@@ -32,6 +32,7 @@ class VideoInfo:
     sample_rate_hz: int = 0  # 0: no sound
     channels: int = 0
     is_still: bool = False
+    pixel_aspect: Fraction = Fraction(1)  # width : height of one coded pixel; images keep coded pixels
 
 
 @dataclass(frozen=True)

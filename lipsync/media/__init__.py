@@ -1,6 +1,8 @@
 """Frames and sound with exact times, through PyAV (imported nowhere else)."""
 
 from lipsync.media.read import probe, read_frames
-from lipsync.media.sound import read_sound
+from lipsync.media.sound import read_sound, write_wav
+from lipsync.media.whole import WholeFile
+from lipsync.media.write import VideoWriter
 
-__all__ = ["probe", "read_frames", "read_sound"]
+__all__ = ["VideoWriter", "WholeFile", "probe", "read_frames", "read_sound", "write_wav"]

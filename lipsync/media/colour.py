@@ -12,6 +12,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from lipsync.errors import MediaError
+from lipsync.types import VideoInfo
+
+BT709 = {"colorspace": 1, "color_range": 1, "color_primaries": 1, "color_trc": 1}  # limited range
 
 _HD_LINES = 720
 _MATRICES = {
@@ -51,3 +54,21 @@ def to_rgb(frame: VideoFrame) -> VideoFrame:
         dst_color_range=ColorRange.JPEG,
         threads=1,
     )
+
+
+def from_rgb(frame: VideoFrame, pixel_format: str, colour: dict[str, int]) -> VideoFrame:
+    """An rgb24 picture as YUV in `pixel_format`, in the matrix and range that `colour`'s tags say."""
+    frame.color_range = ColorRange.JPEG
+    full = colour.get("color_range") == ColorRange.JPEG
+    return frame.reformat(
+        format=pixel_format,
+        dst_colorspace=matrix_of(colour.get("colorspace", 2), frame.height),
+        dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        interpolation=_HOW,
+        threads=1,
+    )
+
+
+def describes_video(info: VideoInfo) -> bool:
+    """Whether the source's colour tags fit a YUV video: not those of a photo or of RGB pictures."""
+    return not info.is_still and info.colour.get("colorspace", 0) != 0

@@ -172,4 +172,5 @@ def _info(source: Source, stream: VideoStream, frame: VideoFrame) -> VideoInfo:
         sample_rate_hz=sound.rate if sound is not None else 0,
         channels=sound.channels if sound is not None else 0,
         is_still=still,
+        pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
     )

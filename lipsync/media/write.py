@@ -1,0 +1,219 @@
+"""Write H.264 and AAC to MP4 as pictures come, with the source's times, size, rotation and colour description.
+
+With `like` (what `probe` said of the source) every picture keeps the source's exact time stamp, in the source's own
+time base; it is coded turned as the source was, under the same display matrix, pixel aspect and colour tags. Without
+it, times count up by `frame_rate`, and colours are BT.709, limited range. A still's colours are never carried over:
+they describe a photo, not a video.
+
+Sizes are kept exactly. H.264 can code an odd width or height only without chroma subsampling, so those are written as
+4:4:4, which browsers' and desktop software decoders play and some hardware decoders do not; even sizes are 4:2:0.
+
+Sound is coded while pictures come and interleaved with them; what is longer than the pictures stays. MP4 shows
+nothing before time zero: where the first picture's time is negative, all times, the sound's too, move by that much.
+The file is written under a temporary name and appears when it is whole.
+"""
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from lipsync.errors import MediaError
+from lipsync.media.colour import BT709, describes_video, from_rgb
+from lipsync.media.orient import turned
+from lipsync.media.sound import SoundTrack
+from lipsync.media.whole import WholeFile
+from lipsync.types import Sound, VideoInfo
+
+_SUFFIXES = (".mp4", ".m4v", ".mov")
+# The tags an MP4 file has a place for.
+_TAGS = ("title", "artist", "album", "comment", "description", "copyright", "genre", "date", "synopsis", "keywords")
+
+
+class VideoWriter:
+    """Writes one video; use as a context manager.
+
+    Args:
+        path: the file to write, .mp4, .m4v or .mov; replaced in one step at the end if it exists.
+        width, height: of the upright pictures that `write` will be given, in px.
+        frame_rate: the nominal rate; gives the times of pictures that come without one.
+        sound: heard from its own `start_s` on, at its own rate and channels; None: no sound track.
+        like: the source whose times, rotation, colours and pixel aspect to keep.
+        crf: H.264 quality, 0 (lossless) to 51.
+        preset: libx264's speed.
+        stamp: container tags such as {"comment": …}.
+
+    Raises:
+        MediaError: a name, size or tag that cannot be written; on leaving, when no picture was written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        width: int,
+        height: int,
+        frame_rate: Fraction,
+        sound: Sound | None = None,
+        like: VideoInfo | None = None,
+        crf: float = 18,
+        preset: str = "veryfast",
+        stamp: dict[str, str] | None = None,
+    ) -> None:
+        self.file = WholeFile(path)
+        self.path = self.file.target
+        if self.path.suffix.lower() not in _SUFFIXES:
+            raise MediaError(f"{self.path}: only {', '.join(_SUFFIXES)} files are written; rename the output")
+        if min(width, height) < 2 or max(width, height) > 16384 or frame_rate <= 0:
+            raise MediaError(f"{self.path}: {width}×{height} px at {frame_rate} frames a second cannot be written")
+        unknown = set(stamp or {}) - set(_TAGS)
+        if unknown:
+            raise MediaError(f"{self.path}: MP4 has no tag {sorted(unknown)}; the known ones are {', '.join(_TAGS)}")
+        self.width, self.height, self.frame_rate = width, height, Fraction(frame_rate)
+        self.sound, self.like, self.crf, self.preset, self.stamp = sound, like, crf, preset, stamp or {}
+        self.orientation = turned(like.rotation if like else 0)
+        self.colour = like.colour if like is not None and describes_video(like) else BT709
+        self.time_base = like.time_base if like is not None and not like.is_still else _fine_base(self.frame_rate)
+        self.frames = 0
+        self._shift_pts = 0  # added to all times when the first is negative
+        self._last_pts: int | None = None
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._sound_track: SoundTrack | None = None
+
+    def __enter__(self) -> Self:
+        """Open the temporary file."""
+        try:
+            container = av.open(
+                f"file:{self.file.part}",
+                mode="w",
+                format="mov" if self.path.suffix.lower() == ".mov" else "mp4",
+                container_options={"movflags": "+faststart"},
+            )
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{self.path}: cannot be written ({error.strerror}); check the folder") from error
+        self._container = container
+        try:
+            container.metadata.update(self.stamp)
+            self._stream = self._video_stream(container)
+            self._sound_track = SoundTrack(container, self.sound) if self.sound is not None else None
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def write(self, image: np.ndarray, time_s: float | None = None, pts: int | None = None) -> None:
+        """Append one upright picture, uint8 (H, W, 3) RGB.
+
+        Args:
+            image: the picture.
+            time_s: when it is shown; used where `pts` is not given.
+            pts: the same in ticks of `like.time_base`: exact. With neither, the next tick of `frame_rate`.
+
+        Raises:
+            MediaError: another size or type than announced, or a time not later than the last picture's.
+        """
+        if self._container is None or self._stream is None:
+            raise MediaError(f"{self.path}: the writer is not open; use it in a with statement")
+        if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
+            raise MediaError(
+                f"{self.path}: picture {self.frames} is {image.dtype} {image.shape}, "
+                f"expected uint8 {(self.height, self.width, 3)}"
+            )
+        pts = self._pts(time_s, pts)
+        coded = np.ascontiguousarray(self.orientation.coded(image))
+        frame = from_rgb(VideoFrame.from_ndarray(coded, format="rgb24"), self._stream.pix_fmt or "yuv420p", self.colour)
+        frame.pts, frame.time_base = pts, self.time_base
+        frame.duration = max(1, round(1 / (self.frame_rate * self.time_base)))
+        try:
+            self._container.mux(self._stream.encode(frame))
+            if self._sound_track is not None:
+                self._sound_track.write_until(float(pts * self.time_base))
+        except av.FFmpegError as error:
+            raise MediaError(f"{self.path}: writing failed at picture {self.frames} ({error.strerror})") from error
+        self._last_pts, self.frames = pts, self.frames + 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish and rename; on an error remove what was written."""
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            self._finish()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _finish(self) -> None:
+        if self._container is None or self._stream is None:
+            return
+        if self.frames == 0:
+            raise MediaError(f"{self.path}: no picture was given, so there is no video to write")
+        try:
+            self._container.mux(self._stream.encode(None))
+            if self._sound_track is not None:
+                self._sound_track.finish()
+            self._container.close()
+        except av.FFmpegError as error:
+            raise MediaError(f"{self.path}: writing failed at the end ({error.strerror})") from error
+        self._container = None
+        self.file.keep()
+
+    def _abandon(self) -> None:
+        if self._container is not None:
+            with suppress(av.FFmpegError):
+                self._container.close()
+            self._container = None
+        self.file.drop()
+
+    def _pts(self, time_s: float | None, pts: int | None) -> int:
+        if pts is None:
+            exact_s = Fraction(self.frames) / self.frame_rate if time_s is None else Fraction(time_s)
+            pts = round(exact_s / self.time_base)
+        if self._last_pts is None:
+            self._shift_pts = max(0, -pts)
+            if self._sound_track is not None and self.sound is not None:
+                self._sound_track.begin(self.sound.start_s + float(self._shift_pts * self.time_base))
+        pts += self._shift_pts
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise MediaError(
+                f"{self.path}: picture {self.frames} at {float(pts * self.time_base):.4f} s is not later than the one "
+                f"before, at {float(self._last_pts * self.time_base):.4f} s"
+            )
+        return pts
+
+    def _video_stream(self, container: OutputContainer) -> VideoStream:
+        turn = self.orientation
+        width, height = (self.height, self.width) if turn.transposed else (self.width, self.height)
+        stream = container.add_stream(
+            "libx264",
+            rate=self.frame_rate.limit_denominator(1001),
+            options={"crf": str(self.crf), "preset": self.preset},
+            time_base=self.time_base,
+            width=width,
+            height=height,
+        )
+        stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+        context = stream.codec_context
+        for name, value in self.colour.items():
+            setattr(context, name, value)
+        if self.like is not None and self.like.pixel_aspect != 1:
+            context.sample_aspect_ratio = self.like.pixel_aspect
+        if turn.rotation:
+            stream.set_display_rotation(-turn.rotation)
+        return stream
+
+
+def _fine_base(frame_rate: Fraction) -> Fraction:
+    """A time base in which k/frame_rate is exact and any other time is within 10 µs."""
+    fine = max(1, -(-50_000 // frame_rate.numerator))
+    return Fraction(1, frame_rate.numerator * fine)
