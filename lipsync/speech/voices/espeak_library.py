@@ -9,6 +9,7 @@ Source: espeak-ng 1.52, speak_lib.h (the C interface).
 import _ctypes
 import ctypes
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ NORMAL_VOLUME, NORMAL_RANGE = 100, 50
 EVENT_LIST_TERMINATED, EVENT_WORD, EVENT_END, EVENT_PHONEME = 0, 1, 5, 7
 SYMBOL_BYTES = 8
 RANDOM_SEED = 1
+LONGEST_PATH_BYTES = 140  # the library cuts its data path at 160, with what it appends
 HOW_TO_GET = "install it with: pip install --force-reinstall espeakng-loader"
 
 _lock = threading.Lock()  # the library holds one state for the whole process
@@ -160,8 +162,8 @@ def _open_library() -> Iterator[tuple[Any, int]]:
     It is unloaded afterwards: parts of its state (the phase of the pitch's flutter, the noise of breath) outlive every
     call of its own that resets it, and would make a sentence depend on those before it.
     """
-    library_path, data_path = _find_library()
-    with _lock:
+    library_path, found_path = _find_library()
+    with _lock, _short_path(found_path) as data_path:
         try:
             library = ctypes.CDLL(library_path)
         except OSError as error:
@@ -176,6 +178,18 @@ def _open_library() -> Iterator[tuple[Any, int]]:
             library.espeak_Terminate()
         finally:
             _unload(library)
+
+
+@contextmanager
+def _short_path(data_path: str) -> Iterator[str]:
+    """The folder under a name that fits the library's buffer: itself, or a link in a temporary folder."""
+    if len(data_path.encode()) <= LONGEST_PATH_BYTES:
+        yield data_path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "espeak-ng-data")
+        link.symlink_to(data_path, target_is_directory=True)
+        yield str(link)
 
 
 def _unload(library: ctypes.CDLL) -> None:

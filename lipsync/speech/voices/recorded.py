@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.errors import SpeechError, VoiceError
-from lipsync.media.read import read_sound
+from lipsync.media.sound import read_sound
 from lipsync.speech.features import SILENCE_DB, loudness_db
-from lipsync.types import Speech
+from lipsync.types import Sound, Speech
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RecordedVoice:
         """
         if speed != 1.0:
             raise VoiceError(f"{self.path}: a recording is played as it is; speed {speed:g} needs a voice that speaks")
-        sound = read_sound(self.path, mono=True)
+        sound = read_sound(self.path, sample_rate_hz=None, mono=True)
         if sound is None or sound.samples.size == 0:
             raise SpeechError(f"{self.path}: holds no sound; give a file with speech in it")
         if not np.isfinite(loudness_db(sound)):
@@ -42,4 +42,4 @@ class RecordedVoice:
                 f"{self.path}: {sound.duration_s:.1f} s of silence, nothing above {SILENCE_DB:g} dB of full scale; "
                 "give a file with speech in it"
             )
-        return Speech(sound, text=text, language=self.language)
+        return Speech(Sound(sound.samples, sound.sample_rate_hz), text=text, language=self.language)
