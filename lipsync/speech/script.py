@@ -26,7 +26,7 @@ from lipsync.types import Sound, Speech, Timed
 SENTENCE_PAUSE_S = 0.3
 LINE_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
-LONGEST_NAME = re.compile(rf"\s*([^\W\d_][^:：\[\]!?,।]{{0,{LONGEST_NAME - 1}}})[:：](?:\s+|(?<=：)|$)")
+LONGEST_NAME = 30
 
 _ENDS_ANYWHERE = "।॥。！？｡؟۔።፧။៕։‽"  # no space need follow
 _ENDS_BEFORE_SPACE = ".!?…"
@@ -39,7 +39,7 @@ _END = re.compile(
 _ABBREVIATIONS = frozenset(
     {"mr", "mrs", "ms", "dr", "prof", "sr", "sra", "dra", "jr", "st", "vs", "e.g", "i.e", "z.b", "bzw", "डॉ"}
 )
-_NAME = 30
+_NAME = re.compile(rf"\s*([^\W\d_][^:：\[\]!?,।]{{0,{LONGEST_NAME - 1}}})[:：](?:\s+|(?<=：)|$)")
 
 _ENDS_ANYWHERE = "।॥。！？｡؟۔።፧။៕։‽"  # no space need follow
 _ENDS_BEFORE_SPACE = ".!?…"

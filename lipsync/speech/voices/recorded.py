@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.errors import SpeechError, VoiceError
-from lipsync.media.sound import read_sound
+from lipsync.media import read_sound
 from lipsync.speech.features import SILENCE_DB, loudness_db
 from lipsync.types import Sound, Speech
 
