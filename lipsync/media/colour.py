@@ -8,6 +8,7 @@ is read as its code values at 8 bits and written back under the same tags.
 Source: ITU-R BT.601-7, BT.709-6, BT.2020-2 (non-constant luminance); code points of ITU-T H.273.
 """
 
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
@@ -71,4 +72,5 @@ def from_rgb(frame: VideoFrame, pixel_format: str, colour: dict[str, int]) -> Vi
 
 def describes_video(info: VideoInfo) -> bool:
     """Whether the source's colour tags fit a YUV video: not those of a photo or of RGB pictures."""
-    return not info.is_still and info.colour.get("colorspace", 0) != 0
+    pixels = VideoFormat(info.pixel_format)
+    return not (info.is_still or pixels.is_rgb or pixels.has_palette) and info.colour.get("colorspace", 0) != 0

@@ -5,9 +5,11 @@ needs nothing special, and `Frame.pts` is the same time in ticks of `VideoInfo.t
 are coded with, turned upright; pixels that are not square stay as they are (`VideoInfo.pixel_aspect`).
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 
 import av
@@ -33,7 +35,7 @@ def probe(path: str | Path) -> VideoInfo:
     """
     with open_source(path) as source:
         stream = picture_stream(source)
-        frame = next((frame for frame in _decoded(source, stream, tolerant=False)), None)
+        frame, _ = next(_decoded(source, stream, tolerant=False), (None, None))
         if frame is None:
             raise MediaError(f"{source.path}: no picture in it can be decoded; the file is damaged")
         _check_colour(source, frame)
@@ -61,7 +63,7 @@ def read_frames(
     with open_source(path) as source:
         stream = picture_stream(source)
         index = _seek(source, stream, start_s) if start_s > 0 else 0
-        size = None
+        size, turn = None, Orientation()
         for frame, pts in _timed(source, stream, _decoded(source, stream, tolerant)):
             time_s = float(pts * _time_base(stream))
             if start_s > 0 and time_s < start_s - _MICROSECOND:
@@ -70,15 +72,20 @@ def read_frames(
                 return
             if size is None:
                 size = (frame.width, frame.height)
+                turn = orientation_of(frame, source.path if _is_still(source, stream) else None)
                 _check_colour(source, frame)
             if (frame.width, frame.height) != size:
                 raise MediaError(
                     f"{source.path}: the picture changes from {size[0]}×{size[1]} to {frame.width}×{frame.height} px "
                     f"at {time_s:.3f} s; split the file there or scale it to one size"
                 )
-            image = orientation_of(frame).upright(to_rgb(frame).to_ndarray())
+            image = turn.upright(to_rgb(frame).to_ndarray())
             yield Frame(np.ascontiguousarray(image), index, time_s, pts)
             index += 1
+
+
+def _is_still(source: Source, stream: VideoStream) -> bool:
+    return source.container.format.name.endswith("_pipe") or stream.frames == 1
 
 
 def _time_base(stream: VideoStream) -> Fraction:
@@ -89,30 +96,56 @@ def _rate(stream: VideoStream) -> Fraction:
     return stream.average_rate or stream.guessed_rate or stream.base_rate or _STILL_RATE
 
 
-def _decoded(source: Source, stream: VideoStream, tolerant: bool) -> Iterator[VideoFrame]:
-    """Every picture that can be decoded, then MediaError at the break unless tolerant."""
+def _decoded(source: Source, stream: VideoStream, tolerant: bool) -> Iterator[tuple[VideoFrame, int | None]]:
+    """Every picture that can be decoded and its stated time in ticks, then MediaError at the break unless tolerant."""
     stream.thread_type = "AUTO"
-    end_s = 0.0
+    end, why, in_order = 0, "", source.container.format.name == "avi"
+    decode_times: list[int] = []  # AVI states no presentation times: the n-th picture takes the n-th decode time
     packets = source.container.demux(stream)
-    try:
-        for packet in packets:
+    while not why:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
             if packet.is_corrupt:
                 raise av.InvalidDataError(0, "incomplete data")
-            if packet.pts is not None:
-                end_s = float((packet.pts + (packet.duration or 0)) * _time_base(stream) - source.zero_s)
-            yield from packet.decode()
-    except av.FFmpegError as error:
-        if not tolerant:
-            raise MediaError(f"{source.path}: breaks off at {end_s:.3f} s ({error.strerror})") from error
+            pictures = packet.decode()
+        except av.FFmpegError as error:
+            if tolerant:
+                continue
+            why, pictures = error.strerror or "unreadable data", _flushed(stream)
+        else:
+            if packet.dts is not None:
+                end = max(end, packet.dts + (packet.duration or 0))
+                heappush(decode_times, packet.dts)
+        for frame in pictures:
+            stated = frame.pts if frame.pts is not None else frame.dts
+            yield frame, heappop(decode_times) if in_order and decode_times else stated
+    if not why and source.cut:
+        why = f"its {source.cut} part goes on beyond the end of the file"
+    if why and not tolerant:
+        end_s = float(end * _time_base(stream) - source.zero_s)
+        raise MediaError(
+            f"{source.path}: breaks off at {end_s:.3f} s ({why}); the file is truncated or damaged: copy it again, "
+            "or cut it before that time"
+        )
 
 
-def _timed(source: Source, stream: VideoStream, frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, int]]:
+def _flushed(stream: VideoStream) -> list[VideoFrame]:
+    """The pictures a decoder still holds back."""
+    with suppress(av.FFmpegError):
+        return stream.codec_context.decode(None)
+    return []
+
+
+def _timed(
+    source: Source, stream: VideoStream, frames: Iterator[tuple[VideoFrame, int | None]]
+) -> Iterator[tuple[VideoFrame, int]]:
     """Each picture with its pts counted from the clock's zero; strictly increasing; a missing pts is filled in."""
     zero = source.zero_pts(_time_base(stream))
     step = max(1, round(1 / (_rate(stream) * _time_base(stream))))
     last = None
-    for frame in frames:
-        stated = frame.pts if frame.pts is not None else frame.dts
+    for frame, stated in frames:
         pts = stated - zero if stated is not None else (0 if last is None else last + step)
         if last is not None and pts <= last:
             pts = last + 1
@@ -138,6 +171,15 @@ def _seek(source: Source, stream: VideoStream, start_s: float) -> int:
     return before
 
 
+def _duration_s(source: Source, stream: VideoStream) -> float:
+    if stream.duration:
+        return float(stream.duration * _time_base(stream))
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska
+    if stated:
+        return int(stated[1]) * 3600 + int(stated[2]) * 60 + float(stated[3])
+    return (source.container.duration or 0) / 1_000_000
+
+
 def _check_colour(source: Source, frame: VideoFrame) -> None:
     try:
         matrix_of(frame.colorspace, frame.height)
@@ -147,10 +189,10 @@ def _check_colour(source: Source, frame: VideoFrame) -> None:
 
 def _info(source: Source, stream: VideoStream, frame: VideoFrame) -> VideoInfo:
     container, time_base, rate = source.container, _time_base(stream), _rate(stream)
-    still = container.format.name.endswith("_pipe") or stream.frames == 1
-    duration_s = float(stream.duration * time_base) if stream.duration else (container.duration or 0) / 1_000_000
+    still = _is_still(source, stream)
+    duration_s = _duration_s(source, stream)
     frames = 1 if still else stream.frames or round(duration_s * rate)
-    turn: Orientation = orientation_of(frame)
+    turn = orientation_of(frame, source.path if still else None)
     width, height = (frame.height, frame.width) if turn.transposed else (frame.width, frame.height)
     sound = next(iter(container.streams.audio), None)
     return VideoInfo(

@@ -75,20 +75,32 @@ def read_sound(
 
 
 def _timed(source: Source, tolerant: bool) -> Iterator[tuple[AudioFrame, float]]:
-    stream = source.container.streams.audio[0]
-    time_s = 0.0
-    try:
-        for packet in source.container.demux(stream):
+    """Decoded sound and when it starts; MediaError at a break unless tolerant."""
+    time_s, why = 0.0, ""
+    packets = source.container.demux(source.container.streams.audio[0])
+    while not why:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
             if packet.is_corrupt:
                 raise av.InvalidDataError(0, "incomplete data")
-            for frame in packet.decode():
-                if frame.pts is not None and frame.time_base:
-                    time_s = float(frame.pts * frame.time_base - source.zero_s)
-                yield frame, time_s
-                time_s += frame.samples / frame.sample_rate
-    except av.FFmpegError as error:
-        if not tolerant:
-            raise MediaError(f"{source.path}: its sound breaks off at {time_s:.3f} s ({error.strerror})") from error
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            why = "" if tolerant else error.strerror or "unreadable data"
+            continue
+        for frame in frames:
+            if frame.pts is not None and frame.time_base:
+                time_s = float((frame.pts - source.zero_pts(frame.time_base)) * frame.time_base)
+            yield frame, time_s
+            time_s += frame.samples / frame.sample_rate
+    if not why and source.cut:
+        why = f"its {source.cut} part goes on beyond the end of the file"
+    if why and not tolerant:
+        raise MediaError(
+            f"{source.path}: its sound breaks off at {time_s:.3f} s ({why}); the file is truncated or damaged: "
+            "copy it again, or cut it before that time"
+        )
 
 
 def _drain(resampler: AudioResampler | None, runs: list[_Run]) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -22,6 +23,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from lipsync.errors import MediaError
+from lipsync.media.lengths import cut_part
 
 # Demuxers that follow references to other files or addresses, and those that take plain text for pictures.
 _PLAYLISTS = {"hls", "dash", "concat", "concatf", "imf", "sdp", "rtsp", "rtp", "sap", "webm_dash_manifest"}
@@ -29,13 +31,31 @@ _TEXT = {"tty", "bin", "xbin", "adf", "idf", "rcwt"}
 _NO_PROTOCOL = {"protocol_whitelist": "none"}
 
 
+class _Bytes:
+    """An open file's bytes without its name, so that no demuxer guesses by name or looks beside the file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.read, self.tell = file, file.read, file.tell
+
+    def seek(self, to: int, whence: int = 0) -> int:
+        """A damaged file may send its reader to a place that is none: that is a failed read, not a failed program."""
+        try:
+            return self.file.seek(to, whence)
+        except (OSError, ValueError):
+            return -1
+
+
 @dataclass(frozen=True)
 class Source:
-    """An open container and where its clock's zero lies (seconds on the container's own clock)."""
+    """An open container and where its clock's zero lies (seconds on the container's own clock).
+
+    `cut` names the part of a truncated file that its end cuts off; "" when nothing is known to be missing.
+    """
 
     path: Path
     container: InputContainer
     zero_s: Fraction
+    cut: str
 
     def zero_pts(self, time_base: Fraction) -> int:
         """The clock's zero in ticks of `time_base`."""
@@ -73,7 +93,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
         raise MediaError(f"{path}: cannot be opened ({error.strerror}); check its permissions") from error
     with file:
         try:
-            container = av.open(file, mode="r", options=_NO_PROTOCOL, metadata_errors="replace")
+            container = av.open(_Bytes(file), mode="r", options=_NO_PROTOCOL, metadata_errors="replace")
         except av.FFmpegError as error:
             raise MediaError(_why_not(path, error)) from error
         with container:
@@ -82,7 +102,10 @@ def open_source(path: str | Path) -> Iterator[Source]:
                 raise MediaError(f"{path}: a playlist ({name}) that refers to other files; give the media file itself")
             if name in _TEXT:
                 raise MediaError(f"{path}: text ({name}), not video, picture or sound; give a media file")
-            yield Source(path, container, _zero_s(container))
+            cut = cut_part(path)
+            if cut == "moov":
+                raise MediaError(f"{path}: its index is cut off; the file is truncated: copy or download it again")
+            yield Source(path, container, _zero_s(container), cut)
 
 
 def picture_stream(source: Source) -> VideoStream:

@@ -78,7 +78,7 @@ class VideoWriter:
             raise MediaError(f"{self.path}: MP4 has no tag {sorted(unknown)}; the known ones are {', '.join(_TAGS)}")
         self.width, self.height, self.frame_rate = width, height, Fraction(frame_rate)
         self.sound, self.like, self.crf, self.preset, self.stamp = sound, like, crf, preset, stamp or {}
-        self.orientation = turned(like.rotation if like else 0)
+        self.orientation = turned(like.rotation if like is not None and not like.is_still else 0)
         self.colour = like.colour if like is not None and describes_video(like) else BT709
         self.time_base = like.time_base if like is not None and not like.is_still else _fine_base(self.frame_rate)
         self.frames = 0
