@@ -20,7 +20,7 @@ import numpy as np
 
 from lipsync.errors import SpeechError, VoiceError
 from lipsync.progress import Progress, Silent
-from lipsync.speech.voices.base import Voice, is_speakable, require_speakable
+from lipsync.speech.voices.base import Voice, is_speakable, nothing_to_say
 from lipsync.types import Sound, Speech, Timed
 
 SENTENCE_PAUSE_S = 0.3
@@ -138,9 +138,9 @@ def parse_script(text: str, *, speakers: Collection[str] = ()) -> Script:
         speaker = known.get(name.casefold(), name if name == name.upper() != name.lower() else "")
         spoken = row[match.end() :] if match and speaker else row
         parts += _parse_row(spoken, speaker, number)
-    script = Script(tuple(parts))
-    require_speakable(script.text)
-    return script
+    if not any(isinstance(part, Line) for part in parts):
+        raise nothing_to_say(text)
+    return Script(tuple(parts))
 
 
 def _parse_row(row: str, speaker: str, number: int) -> list[Line | Pause]:
@@ -256,7 +256,7 @@ def join_speech(pieces: list[Speech | Pause]) -> Speech:
     """Speech and silence end to end, at the first speech's sample rate; pauses are whole samples of exact zeros."""
     first = next((piece for piece in pieces if isinstance(piece, Speech)), None)
     if first is None:
-        raise SpeechError("nothing to say: only pauses")
+        raise nothing_to_say("")
     rate_hz = first.sound.sample_rate_hz
     chunks: list[np.ndarray] = []
     words: list[Timed] = []

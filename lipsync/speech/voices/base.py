@@ -50,9 +50,14 @@ def is_speakable(text: str) -> bool:
     return any(unicodedata.category(character)[0] in "LN" for character in text)
 
 
+def nothing_to_say(text: str) -> SpeechError:
+    """The error for a text with no speakable character, which shows what it holds instead."""
+    found = f"only {text.strip()[:SHOWN_CHARACTERS]!r}" if text.strip() else "an empty text"
+    return SpeechError(f"nothing to say: found {found}, expected a letter or a digit; write what shall be spoken")
+
+
 def require_speakable(text: str) -> str:
-    """The text to be spoken, without pictures. Raises SpeechError that shows what was found instead of words."""
+    """The text to be spoken, without pictures. Raises SpeechError when nothing in it can be spoken."""
     if not is_speakable(text):
-        found = f"only {text[:SHOWN_CHARACTERS]!r}" if text.strip() else "an empty text"
-        raise SpeechError(f"nothing to say: found {found}, expected a letter or a digit; write what shall be spoken")
+        raise nothing_to_say(text)
     return without_pictures(text)
