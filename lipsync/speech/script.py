@@ -40,38 +40,6 @@ _ABBREVIATIONS = frozenset(
     {"mr", "mrs", "ms", "dr", "prof", "sr", "sra", "dra", "jr", "st", "vs", "e.g", "i.e", "z.b", "bzw", "डॉ"}
 )
 _NAME = re.compile(rf"\s*([^\W\d_][^:：\[\]!?,।]{{0,{LONGEST_NAME - 1}}})[:：](?:\s+|(?<=：)|$)")
-
-_ENDS_ANYWHERE = "।॥。！？｡؟۔።፧။៕։‽"  # no space need follow
-_ENDS_BEFORE_SPACE = ".!?…"
-_CLOSERS = "\"'”’»›」』】）)"
-_END = re.compile(
-    rf"(?:[{_ENDS_ANYWHERE}][{_ENDS_ANYWHERE}{_ENDS_BEFORE_SPACE}]*[{_CLOSERS}]*\s*"
-    rf"|[{_ENDS_BEFORE_SPACE}]+[{_CLOSERS}]*(?:\s+|$)"
-    r"|\n\s*)"
-)
-_ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "sr",
-        "sra",
-        "dra",
-        "jr",
-        "st",
-        "vs",
-        "e.g",
-        "i.e",
-        "z.b",
-        "bzw",
-        "approx",
-        "डॉ",
-        "श्री",
-    ]
-)
-_NAME = re.compile(rf"\s*([^\W\d_][\w .'’-]{{0,{LONGEST_NAME - 1}}}?)\s*[:：](?:\s+|(?<=：)|$)")
 _MARKUP = re.compile(r"\[([^\]\n]*)(\]?)")
 _PAUSE = re.compile(r"\s*pause\s+(\d+(?:\.\d+)?)\s*(s|ms)?\s*", re.IGNORECASE)
 
@@ -151,7 +119,7 @@ def _parse_row(row: str, speaker: str, number: int) -> list[Line | Pause]:
         if not markup[2] or not pause:
             fault = "unknown markup" if markup[2] else "markup without its closing bracket"
             raise SpeechError(f"line {number}: {fault} {markup[0]!r}; known: [pause SECONDS], such as [pause 0.5]")
-        seconds = float(pause[1]) / (1000 if pause[2] in ("ms", "MS") else 1)
+        seconds = float(pause[1]) / (1000 if (pause[2] or "").lower() == "ms" else 1)
         if seconds > LONGEST_PAUSE_S:
             raise SpeechError(f"line {number}: {markup[0]!r} is longer than {LONGEST_PAUSE_S:g} s")
         parts += [Line(row[position : markup.start()].strip(), speaker), Pause(seconds)]

@@ -5,7 +5,7 @@ the engine's own sample positions, so they are exact in the sound that comes wit
 that the engine blends into the one before (no time of its own) gets an equal share of that one's time. And the engine
 reports p, t, k at their release: here they begin CLOSURE_S / speed earlier, where the silence before the release
 begins (measured in five languages at three speeds: 39 or 49 ms / speed, after s and f half), since that is when the
-lips or tongue have closed. Symbols are IPA and may begin with a stress mark (ˈ ˌ); pauses are the gaps between phonemes.
+lips or tongue have closed. Symbols are IPA and may begin with a stress mark (ˈ ˌ); pauses are gaps between phonemes.
 
 espeak-ng is GPL-3 software: an optional engine, loaded at run time behind the voice protocol (see espeak_library.py).
 """
