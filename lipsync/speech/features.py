@@ -39,6 +39,10 @@ SILENCE_DB = -60.0  # RMS below this is silence
 MAX_GAIN_DB = 30.0
 GATE_BELOW_DB = 15.0  # a frame this far under the mean of the sounding frames does not count toward loudness
 ACTIVE_BELOW_DB = 30.0  # a frame this far under the loud ones is a pause
+SPEECH_SHARE = 0.35
+STEADY_DB = 10.0  # less than this between quiet and loud: no pauses to be found
+SPEECH_BAND_HZ = (300.0, 4000.0)
+SMOOTH_FRAMES = 5  # of the levels, 50 ms
 HANGOVER_S = 0.15  # shorter pauses (stop consonants) belong to the speech around them
 BLOCK_FRAMES = 6_000  # one minute at a time: memory beyond input and result stays flat
 
@@ -188,11 +192,22 @@ def level(sound: Sound) -> Sound:
 
 
 def speech_activity(sound: Sound) -> np.ndarray:
-    """Where something is said, by energy: bool (T,), one per mel frame. Steady noise counts as sound."""
-    levels = frame_levels_db(mono_16k(sound))
-    loud = float(np.percentile(levels, 95))
-    quiet = float(np.percentile(levels, 5))
-    threshold = max(SILENCE_DB, loud - ACTIVE_BELOW_DB, min(quiet + 6.0, loud - 12.0))
+    """Where something is said, by energy between 300 and 4000 Hz: bool (T,), one per mel frame.
+
+    The threshold lies SPEECH_SHARE of the way from the quiet to the loud parts, in dB. Silence has none; a sound that
+    is steady throughout counts as speech throughout. Pauses up to HANGOVER_S belong to the speech around them.
+    """
+    mel = log_mel(level(sound))
+    bands_hz = librosa.mel_frequencies(MELS + 2, fmin=0.0, fmax=SAMPLE_RATE_HZ / 2)[1:-1]
+    band = (bands_hz > SPEECH_BAND_HZ[0]) & (bands_hz < SPEECH_BAND_HZ[1])
+    power = 10 ** (mel[:, band] * MEL_HALF_RANGE + MEL_CENTRE)
+    levels = 10 * np.log10(power.mean(axis=1))
+    box = np.full(SMOOTH_FRAMES, 1 / SMOOTH_FRAMES)
+    levels = np.convolve(np.pad(levels, SMOOTH_FRAMES // 2, mode="edge"), box, "valid")
+    quiet, loud = np.percentile(levels, [5, 95])
+    threshold = max(loud - ACTIVE_BELOW_DB, 10 * np.log10(MEL_FLOOR) + 5.0)
+    if loud - quiet > STEADY_DB:
+        threshold = max(threshold, quiet + SPEECH_SHARE * (loud - quiet))
     return _close_gaps(levels > threshold, int(HANGOVER_S * MEL_RATE_HZ))
 
 

@@ -168,6 +168,15 @@ def test_activity_finds_the_spoken_part_and_bridges_stops():
     assert len(active) == active[-1] - active[0] + 1
 
 
+def test_hum_under_speech_is_no_speech():
+    hum = tone(50, seconds=3.0, amplitude=0.2).samples + noise(3.0, 1e-3, seed=1)
+    samples = hum.copy()
+    samples[SAMPLE_RATE_HZ : 2 * SAMPLE_RATE_HZ] += syllables(SAMPLE_RATE_HZ, seconds=1.0).samples
+    active = speech_activity(Sound(samples, SAMPLE_RATE_HZ))
+    assert active[105:195].mean() > 0.7
+    assert not active[:95].any() and not active[205:].any()
+
+
 @pytest.mark.parametrize("samples", [np.zeros(0, np.float32), np.zeros((0, 2), np.float32), np.array([0, np.nan])])
 def test_unusable_sound_is_refused(samples):
     with pytest.raises(SpeechError, match=r"no samples|not numbers"):

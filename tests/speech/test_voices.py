@@ -113,6 +113,15 @@ def test_names_open():
     assert open_voice().name == "espeak:en"
 
 
+def test_every_language_speaks():
+    text = "Banana 25. Τι κάνεις; Привет мир. 你好。 こんにちは नमस्ते مرحبا 안녕"
+    for name in voice_names():
+        speech = open_voice(name).speak(text)
+        starts = [item.start_s for item in speech.phonemes]
+        assert len(starts) > 10 and starts == sorted(starts), name
+        assert all(character.isprintable() for item in speech.phonemes for character in item.text), name
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -38,7 +38,10 @@ PITCH_RANGE = (0, 99)
 NORMAL_PITCH = 50
 FULL_SCALE = 32768.0
 ALIASES = {"zh-cn": "cmn", "zh-tw": "cmn", "zh-hk": "yue", "iw": "he", "jp": "ja"}
-RETROFLEX = {"s.": "ʂ", "ts.": "tʂ", "ts.h": "tʂʰ", "i.": "ɨ", "z.": "ʐ"}  # the engine writes these in ASCII
+ASCII_SYMBOLS = {  # the engine writes a few symbols so
+    **{"s.": "ʂ", "ts.": "tʂ", "ts.h": "tʂʰ", "z.": "ʐ", "i.": "ɨ"},
+    **{"t[": "t̪", "d[": "d̪", "n#": "n", "a:": "aː"},
+}
 MARKS = "ˈˌ"
 CLOSURE_S = 0.044  # silence before the release of a voiceless stop at normal speed
 STOPS, HISSES = tuple("ptkcqʈ"), tuple("sfʃ")
@@ -61,7 +64,7 @@ class EspeakVoice:
     def __post_init__(self) -> None:
         language, _, variant = self.voice.partition("+")
         if self.language not in languages():
-            raise VoiceError(f"no espeak voice for the language {language!r}; {_near(language, languages())}")
+            raise VoiceError(f"no espeak voice for the language {language!r}; {_near(language, tuple(languages()))}")
         if "+" in self.voice and variant not in variants():
             raise VoiceError(f"no espeak variant {variant!r}; {_near(variant, variants())}")
         if not PITCH_RANGE[0] <= self.pitch <= PITCH_RANGE[1]:
@@ -76,8 +79,8 @@ class EspeakVoice:
     def language(self) -> str:
         """The engine's language code."""
         code = self.voice.partition("+")[0].replace("_", "-")
-        known = {language.lower(): language for language in languages()}
-        return known.get(ALIASES.get(code.lower(), code.lower()), code)
+        code = ALIASES.get(code.lower(), code.lower())
+        return next((known for known in languages() if known.lower() == code), code)
 
     def speak(self, text: str, *, speed: float = 1.0) -> Speech:
         """Say `text`; float32 mono at the engine's 22 050 Hz, times from the first sample.
@@ -93,7 +96,7 @@ class EspeakVoice:
         if not SPEED_RANGE[0] <= speed <= SPEED_RANGE[1]:
             raise VoiceError(f"speed {speed:g} is outside {SPEED_RANGE[0]:g}–{SPEED_RANGE[1]:g}")
         spoken = require_speakable(text)
-        voice = self.language + "".join(self.voice.partition("+")[1:])
+        voice = languages()[self.language] + "".join(self.voice.partition("+")[1:])
         rate = round(NORMAL_WORDS_PER_MINUTE * speed)
         said = synthesize(spoken, voice, words_per_minute=rate, pitch=self.pitch)
         if not said.samples.any():
@@ -157,7 +160,7 @@ def _with_closures(phonemes: list[Timed], closure_s: float) -> list[Timed]:
 
 def _ipa(symbol: str) -> str:
     bare = symbol.lstrip(MARKS)
-    return symbol[: len(symbol) - len(bare)] + RETROFLEX.get(bare, bare)
+    return symbol[: len(symbol) - len(bare)] + ASCII_SYMBOLS.get(bare, bare)
 
 
 def _words(said: Spoken, text: str) -> list[Timed]:

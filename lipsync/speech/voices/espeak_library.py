@@ -92,7 +92,7 @@ class Spoken:
 
 
 def synthesize(text: str, voice: str, *, words_per_minute: int, pitch: int) -> Spoken:
-    """Speak `text` with a voice such as "en+f3"; the same call gives the same samples. About 6 ms and up.
+    """Speak `text` with a voice such as "gmw/en+f3" (see `languages`). The same call gives the same samples.
 
     Raises:
         VoiceError: the engine is missing, or does not know the voice, or failed.
@@ -124,19 +124,36 @@ def synthesize(text: str, voice: str, *, words_per_minute: int, pitch: int) -> S
 
 
 @cache
-def languages() -> tuple[str, ...]:
-    """The codes of the languages the engine speaks, sorted. Raises VoiceError when it is missing."""
-    codes: set[str] = set()
+def languages() -> dict[str, str]:
+    """The codes of the languages the engine speaks → its name for the best voice of each, sorted.
+
+    Raises:
+        VoiceError: the engine is missing.
+    """
+    best: dict[str, tuple[int, int, str]] = {}  # lowest priority number first, then the plainest name
     with _open_library() as (library, _):
         library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         voices = library.espeak_ListVoices(None)
         index = 0
         while voices[index]:
-            voice = voices[index].contents
-            if not voice.identifier.startswith(b"mb/"):  # these need a program of their own
-                codes.update(_read_codes(voice.languages))
+            name = voices[index].contents.identifier.decode()
+            for priority, code in _read_codes(voices[index].contents.languages):
+                best[code] = min(best.get(code, (255, 0, "")), (priority, len(name), name))
             index += 1
-    return tuple(sorted(codes))
+    usable = {name for _, _, name in best.values() if _has_dictionary(name)}
+    return {code: name for code, (_, _, name) in sorted(best.items()) if name in usable}
+
+
+def _has_dictionary(name: str) -> bool:
+    """Whether the data holds what the voice reads with; voices of other programs ("mb/…") and a few drafts lack it."""
+    data = Path(_find_library()[1])
+    file = data / "lang" / name
+    if not file.is_file():
+        return False
+    named = [
+        line.split()[1] for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("dictionary ")
+    ]
+    return (data / f"{(named or [file.name.split('-')[0].lower()])[0]}_dict").is_file()
 
 
 @cache
@@ -210,10 +227,11 @@ def _read_events(events: Any) -> Iterator[EngineEvent]:
         index += 1
 
 
-def _read_codes(address: int) -> list[str]:
+def _read_codes(address: int) -> list[tuple[int, str]]:
+    """Priority and code of each language in the library's list."""
     codes = []
-    while ctypes.string_at(address, 1) != b"\0":
+    while (priority := ctypes.string_at(address, 1)) != b"\0":
         code = ctypes.string_at(address + 1)
-        codes.append(code.decode())
+        codes.append((priority[0], code.decode()))
         address += len(code) + 2
     return codes
