@@ -41,5 +41,9 @@ class ConsentError(LipsyncError):
     """The person's consent record is missing or does not cover the request."""
 
 
+class PersonError(LipsyncError):
+    """A person is unknown or already there, or their folder or archive is not what it should be."""
+
+
 class Cancelled(LipsyncError):
     """The user stopped the job; what was finished is kept."""
