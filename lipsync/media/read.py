@@ -79,7 +79,7 @@ def read_frames(
                     f"{source.path}: the picture changes from {size[0]}×{size[1]} to {frame.width}×{frame.height} px "
                     f"at {time_s:.3f} s; split the file there or scale it to one size"
                 )
-            image = turn.upright(to_rgb(frame).to_ndarray())
+            image = turn.upright(to_rgb(frame))
             yield Frame(np.ascontiguousarray(image), index, time_s, pts)
             index += 1
 

@@ -131,7 +131,7 @@ def write_wav(path: str | Path, sound: Sound) -> None:
         MediaError: the folder does not exist or cannot be written.
     """
     file = WholeFile(path)
-    samples = sound.samples.reshape(len(sound.samples), -1)
+    samples = sound.samples if sound.samples.ndim == 2 else sound.samples[:, None]
     pcm = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype("<i2")
     try:
         with wave.open(str(file.part), "wb") as out:
@@ -155,10 +155,11 @@ class SoundTrack:
 
     def __init__(self, container: OutputContainer, sound: Sound) -> None:
         """Raises MediaError for an empty sound or a number of channels that no layout has."""
-        self.samples, self.rate = sound.samples.reshape(len(sound.samples), -1), sound.sample_rate_hz
-        channels = self.samples.shape[1]
+        self.samples, self.rate = sound.samples, sound.sample_rate_hz
+        channels = self.samples.shape[1] if self.samples.ndim == 2 else 1
         if channels not in _LAYOUTS or not len(self.samples):
             raise MediaError(f"sound of {len(self.samples)} samples in {channels} channels cannot be written")
+        self.samples = self.samples.reshape(-1, channels)
         self.layout = _LAYOUTS[channels]
         if self.rate not in _AAC_RATES_HZ:
             self._resample(48000)
