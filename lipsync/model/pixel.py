@@ -30,17 +30,17 @@ class PixelModelConfig:
     """Dimensions of the pixel model; they travel in its checkpoint."""
 
     size_px: int = 128
-    channels: tuple[int, int, int] = (40, 80, 160)  # at S/2, S/4, S/8
+    channels: tuple[int, int, int] = (32, 64, 128)  # at S/2, S/4, S/8
     width: int = 256  # at S/16: one token a patch of 16 px
-    depth: int = 6
+    depth: int = 4
     heads: int = 4
     condition: int = 256
     mel_half_width: int = 10  # mel frames each side of a video frame: ±100 ms
     keys: int = 16  # channels of the reference blend's queries and keys
     head_channels: int = 16
     chunk_frames: int = 8
-    previous_frames: int = 2
-    references: int = 4
+    previous_frames: int = 1
+    references: int = 2
     mask_top_px: int = 12
     mask_side_px: int = 6
 

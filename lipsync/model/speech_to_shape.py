@@ -1,7 +1,7 @@
 """The shape model: log-mel → mouth shape coefficients at any frame times.
 
 A stack of dilated convolutions (temporal convolutional network, Bai et al. 2018) over the mel at 50 Hz, with a style
-vector that scales and shifts every block (FiLM, Perez et al. 2018). It sees ±1.2 s, costs the same for every second,
+vector that scales and shifts every block (FiLM, Perez et al. 2018). It sees ±0.6 s, costs the same for every second,
 and answers for any length without chunks. Values at frame times are linear between its 50 Hz steps.
 """
 
@@ -22,9 +22,9 @@ STEP_RATE_HZ = 50
 class ShapeModelConfig:
     """Dimensions of the shape model; they travel in its checkpoint."""
 
-    width: int = 256
+    width: int = 192
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
-    kernel: int = 5
+    kernel: int = 3
     style: int = 16
     coefficients: int = 8
     dropout: float = 0.1

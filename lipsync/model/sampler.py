@@ -1,0 +1,70 @@
+"""From noise to windows: Euler steps along the flow, chunk after chunk.
+
+    x ← x + (t′ − t)·v̂(x, t)        guidance g:  x̂ = x̂(no sound) + g·(x̂(sound) − x̂(no sound));  g = 1 is none
+
+The pixels outside the mask are the true ones at every step. The last step ends at t = 1, where x = x̂.
+Source: Lipman et al. 2023; Ho & Salimans 2022 (guidance).
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from lipsync.errors import ConfigError
+from lipsync.model.flow import velocity
+from lipsync.model.pixel import Batch, PixelModel
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """`steps` model calls a chunk. `bend` > 0 spends more of them near the noise."""
+
+    steps: int = 2
+    guidance: float = 1.0
+    bend: float = 0.5
+
+
+def flow_times(steps: int, bend: float) -> list[float]:
+    """steps + 1 times from 0 to 1: t = u^(1 + bend)… wherever bend is 0 they are even. ConfigError for steps < 1."""
+    if steps < 1:
+        raise ConfigError(f"steps must be 1 or more, found {steps}")
+    return [(i / steps) ** (1 + bend) for i in range(steps + 1)]
+
+
+@torch.inference_mode()
+def sample(model: PixelModel, batch: Batch, windows: Tensor, config: SamplerConfig, generator: torch.Generator) -> Tensor:
+    """Generate a chunk.
+
+    Args:
+        windows: (B, F, 3, S, S), −1…1; only the pixels outside the mask are used.
+        generator: a CPU generator: one seed, one result on every device.
+
+    Returns:
+        (B, F, 3, S, S) float32: generated inside the mask, `windows` outside.
+    """
+    device = windows.device
+    noise = torch.randn(windows.shape, generator=generator).to(device)
+    outside = (1 - batch.mask) * windows
+    x = batch.mask * noise + outside
+    times = flow_times(config.steps, config.bend)
+    for now, after in zip(times[:-1], times[1:], strict=True):
+        t = torch.full((len(x),), now, device=device)
+        x_hat = _predict(model, x, t, batch, config.guidance)
+        x = x_hat if after == 1.0 else x + (after - now) * velocity(x_hat, x, t)
+        x = batch.mask * x + outside
+    return x.clamp(-1, 1)
+
+
+def _predict(model: PixelModel, x: Tensor, t: Tensor, batch: Batch, guidance: float) -> Tensor:
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=fast_bfloat16(x.device)):
+        heard = model(x, t, batch).float()
+        if guidance == 1.0:
+            return heard
+        deaf = model(x, t, replace(batch, has_sound=torch.zeros_like(batch.has_sound))).float()
+    return deaf + guidance * (heard - deaf)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 here: CUDA, or a CPU with instructions for it."""
+    return device.type == "cuda" or bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())

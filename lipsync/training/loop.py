@@ -1,0 +1,220 @@
+"""The training loop of every model here: steps, average of weights, evaluation, saving, resuming.
+
+    w̄ ← d·w̄ + (1 − d)·w,  d = min(ema_decay, (1 + step) / (10 + step))      learning rate: linear warm-up, then cosine
+
+Everything random in step n is drawn from (seed, n), so a resumed run continues with the same weights as one that never
+stopped. The number of steps is fixed at the start, from `steps` or from `minutes` and a probe of the step time.
+"""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lipsync.errors import CheckpointError, LipsyncError
+from lipsync.progress import Progress, Silent
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how fast to learn. `steps` 0: as many as fit into `minutes`, which is always the limit."""
+
+    minutes: float = 10.0
+    steps: int = 0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    evaluations: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """A step's loss, readings for the log, and the names of the clips in it."""
+
+    loss: Tensor
+    readings: dict[str, float]
+    clips: list[str]
+
+
+class Task(Protocol):
+    """What is learned. `model`'s parameters that require gradients are trained."""
+
+    model: nn.Module
+
+    def step(self, rng: np.random.Generator) -> StepResult:
+        """The loss of one batch drawn with `rng` (torch's global generator is seeded as well)."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Readings on held-out data with the weights now in the model; 'score' is there and higher is better."""
+        ...
+
+    def export(self, path: Path) -> None:
+        """Write the weights now in the model as a file that the product loads."""
+        ...
+
+
+@dataclass
+class TrainState:
+    """Where a run is. Saved with the weights."""
+
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    best_score: float = -math.inf
+    best_step: int = 0
+
+
+def train(task: Task, config: LoopConfig, run: Path, *, resume: bool = False, progress: Progress | None = None) -> TrainState:
+    """Train until the steps or the minutes are used up; `run`/best.safetensors holds the best weights seen.
+
+    Args:
+        task: model, loss, evaluation.
+        run: folder for log.jsonl, state.safetensors, best.safetensors; one run at a time.
+        resume: continue from the state in `run`.
+
+    Raises:
+        LipsyncError: a loss was not finite (names step and clips).
+        CheckpointError: nothing to resume from, or the state is of another model.
+    """
+    progress = progress or Silent()
+    run.mkdir(parents=True, exist_ok=True)
+    loop = _Loop(task, config, run)
+    state = loop.restore() if resume else loop.begin()
+    progress.start("learning", state.steps, "steps")
+    progress.advance(state.step)
+    every = max(1, state.steps // max(1, config.evaluations))
+    begun = time.monotonic() - state.seconds
+    while state.step < state.steps:
+        result = loop.step(state)
+        state.step += 1
+        state.seconds = time.monotonic() - begun
+        late = state.seconds > config.minutes * 60
+        value = float(result.loss.detach())
+        progress.advance(1, f"loss {value:.4f}")
+        if state.step % 50 == 0:
+            loop.log(state, result.readings | {"loss": value})
+        if state.step % every == 0 or state.step == state.steps or late:
+            loop.evaluate(state)
+            loop.save(state)
+        if late:
+            break
+    progress.done(f"best score {state.best_score:.4f} at step {state.best_step}")
+    return state
+
+
+class _Loop:
+    def __init__(self, task: Task, config: LoopConfig, run: Path) -> None:
+        self.task, self.config, self.run = task, config, run
+        self.weights = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
+        decay = [p for p in self.weights.values() if p.ndim > 1]
+        plain = [p for p in self.weights.values() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+        self.average = {name: p.detach().clone() for name, p in self.weights.items()}
+
+    def begin(self) -> TrainState:
+        state = TrainState(steps=self.config.steps)
+        if not state.steps:
+            before = {name: p.detach().clone() for name, p in self.weights.items()}
+            times = []
+            for _ in range(4):
+                start = time.monotonic()
+                self._gradients(np.random.default_rng(0), 0)
+                times.append(time.monotonic() - start)
+            state.steps = max(1, int(self.config.minutes * 60 / float(np.median(times[1:]))))
+            for name, p in self.weights.items():
+                p.data.copy_(before[name])
+        return state
+
+    def _gradients(self, rng: np.random.Generator, step: int) -> StepResult:
+        self.task.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        result = self.task.step(rng)
+        if not torch.isfinite(result.loss):
+            raise LipsyncError(f"the loss is {float(result.loss)} at step {step}; clips: {', '.join(result.clips)}")
+        result.loss.backward()
+        return result
+
+    def step(self, state: TrainState) -> StepResult:
+        seed = self.config.seed * 1_000_003 + state.step
+        torch.manual_seed(seed)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * schedule(state.step, state.steps, self.config.warmup_steps)
+        result = self._gradients(np.random.default_rng([self.config.seed, state.step]), state.step)
+        nn.utils.clip_grad_norm_(list(self.weights.values()), self.config.clip_norm)
+        self.optimizer.step()
+        keep = min(self.config.ema_decay, (1 + state.step) / (10 + state.step))
+        with torch.no_grad():
+            for name, p in self.weights.items():
+                self.average[name].lerp_(p, 1 - keep)
+        return result
+
+    def evaluate(self, state: TrainState) -> None:
+        live = {name: p.detach().clone() for name, p in self.weights.items()}
+        self._put(self.average)
+        readings = self.task.evaluate()
+        self.log(state, {f"held_out_{k}": v for k, v in readings.items()})
+        if readings["score"] > state.best_score:
+            state.best_score, state.best_step = readings["score"], state.step
+            self.task.export(self.run / "best.safetensors")
+        self._put(live)
+
+    def _put(self, values: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, p in self.weights.items():
+                p.copy_(values[name])
+
+    def log(self, state: TrainState, readings: dict[str, float]) -> None:
+        with (self.run / "log.jsonl").open("a") as file:
+            row = {"step": state.step, "seconds": round(state.seconds, 1)} | {k: round(v, 5) for k, v in readings.items()}
+            file.write(json.dumps(row) + "\n")
+
+    def save(self, state: TrainState) -> None:
+        tensors = {f"live.{n}": p.detach() for n, p in self.weights.items()}
+        tensors |= {f"average.{n}": p for n, p in self.average.items()}
+        for name, p in self.weights.items():
+            for key, value in self.optimizer.state.get(p, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        part = self.run / "state.part"
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"state": json.dumps(asdict(state))})
+        part.replace(self.run / "state.safetensors")
+
+    def restore(self) -> TrainState:
+        path = self.run / "state.safetensors"
+        if not path.is_file():
+            raise CheckpointError(f"{path}: nothing to resume; start without --resume")
+        tensors = load_file(path)
+        if {n for n in tensors if n.startswith("live.")} != {f"live.{n}" for n in self.weights}:
+            raise CheckpointError(f"{path} is of another model than the one being trained; start without --resume")
+        self._put({n: tensors[f"live.{n}"] for n in self.weights})
+        self.average = {n: tensors[f"average.{n}"] for n in self.weights}
+        for name, p in self.weights.items():
+            found = {k: tensors[f"optimizer.{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+            self.optimizer.state[p] = found
+        return TrainState(**json.loads(_metadata(path)["state"]))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
+
+
+def schedule(step: int, steps: int, warmup: int) -> float:
+    """Factor on the learning rate: up linearly over `warmup` steps, then down a cosine to 2 %."""
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

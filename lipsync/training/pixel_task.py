@@ -1,0 +1,110 @@
+"""Learn shape, references and sound → windows: flow matching plus two plain reconstruction terms on x̂.
+
+    loss = |v̂ − v|²·w  +  level·|x̂ − x|·w  +  edges·Σ_s |∇_s x̂ − ∇_s x|·w
+
+w is 1 in the mask and `mouth_weight` around the lips; ∇_s are differences at three scales, which keep lips and teeth
+from washing out where squared error would be content with their mean.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lipsync.model.checkpoint import save_model
+from lipsync.model.flow import interpolate, sample_t, v_loss
+from lipsync.model.pixel import Batch, PixelModel
+from lipsync.model.sampler import SamplerConfig, sample
+from lipsync.training.loop import StepResult
+from lipsync.training.windows import WindowBatches, WindowClip, WindowTaskConfig
+
+
+@dataclass(frozen=True)
+class PixelTaskConfig:
+    """Settings of pixel learning."""
+
+    windows: WindowTaskConfig = field(default_factory=WindowTaskConfig)
+    level: float = 1.0
+    edges: float = 1.0
+    flow: float = 0.25
+    mouth_weight: float = 4.0
+    bfloat16: bool = True
+    held_out_batches: int = 6
+
+
+class PixelTask:
+    """A Task (see loop.py) over windows."""
+
+    def __init__(self, model: PixelModel, train: list[WindowClip], held_out: list[WindowClip], config: PixelTaskConfig) -> None:
+        self.model, self.config = model, config
+        self.device = next(model.parameters()).device
+        self.batches = WindowBatches(train, model.config, config.windows)
+        plain = WindowTaskConfig(batch=2, chunk_frames=config.windows.chunk_frames, no_sound_share=0, augment=False)
+        fixed = WindowBatches(held_out or train, model.config, plain)
+        self.held_out = [fixed.draw(np.random.default_rng([7, i]))[:2] for i in range(config.held_out_batches)]
+
+    def step(self, rng: np.random.Generator) -> StepResult:
+        """One batch at random flow times."""
+        x, batch, names = self.batches.draw(rng)
+        x, batch = x.to(self.device), to_device(batch, self.device)
+        t = sample_t(len(x), torch.Generator().manual_seed(int(rng.integers(2**62)))).to(self.device)
+        x_t = batch.mask * interpolate(x, torch.randn_like(x), t) + (1 - batch.mask) * x
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            x_hat = self.model(x_t.contiguous(), t, batch).float()
+        weight = self.weight(batch)
+        flow = v_loss(x_hat, x, t, weight)
+        level = ((x_hat - x).abs() * weight).sum() / (weight.sum() * 3)
+        edges = edge_loss(x_hat, x, weight)
+        loss = self.config.flow * flow + self.config.level * level + self.config.edges * edges
+        return StepResult(loss, {"flow": float(flow.detach()), "level": float(level.detach()), "edges": float(edges.detach())}, names)
+
+    def weight(self, batch: Batch) -> Tensor:
+        """(B, F, 1, S, S): the mask, heavier around the lips."""
+        lips = (batch.maps[:, :, 0] + batch.maps[:, :, 1]).clamp_max(1)
+        near = F.max_pool2d(lips.flatten(0, 1)[:, None], 9, 1, 4).view_as(lips)
+        return (batch.mask * (1 + (self.config.mouth_weight - 1) * near))[:, :, None]
+
+    @torch.inference_mode()
+    def evaluate(self) -> dict[str, float]:
+        """On fixed held-out chunks, two sampling steps: error (0…2 scale) and sharpness near the lips against real."""
+        self.model.eval()
+        errors, sharp = [], []
+        for x, batch in self.held_out:
+            x, batch = x.to(self.device), to_device(batch, self.device)
+            made = sample(self.model, batch, x, SamplerConfig(steps=2), torch.Generator().manual_seed(0))
+            near = (self.weight(batch) > 1.5).float()
+            errors.append(float(((made - x).abs() * near).sum() / (near.sum() * 3)))
+            sharp.append(float((laplacian(made) * near).sum() / (laplacian(x) * near).sum()))
+        return {"score": -float(np.mean(errors)), "sharpness": float(np.mean(sharp))}
+
+    def export(self, path: Path) -> None:
+        """The model alone."""
+        save_model(path, self.model, "pixel")
+
+
+def edge_loss(x_hat: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute difference of horizontal and vertical differences, at scales 1, 2 and 4, weighted."""
+    a, b, w = x_hat.flatten(0, 1), x.flatten(0, 1), weight.flatten(0, 1)
+    total = x.new_zeros(())
+    for scale in range(3):
+        if scale:
+            a, b, w = (F.avg_pool2d(v, 2) for v in (a, b, w))
+        for dim in (2, 3):
+            part = w.narrow(dim, 0, w.shape[dim] - 1)
+            total = total + ((a.diff(dim=dim) - b.diff(dim=dim)).abs() * part).sum() / (part.sum() * 3 + 1e-6)
+    return total / 3
+
+
+def laplacian(x: Tensor) -> Tensor:
+    """|Δ| of the grey picture, the same size, zero at the border: (B, F, 1, S, S)."""
+    grey = x.mean(2, keepdim=True).flatten(0, 1)
+    inner = 4 * grey[:, :, 1:-1, 1:-1] - grey[:, :, :-2, 1:-1] - grey[:, :, 2:, 1:-1] - grey[:, :, 1:-1, :-2] - grey[:, :, 1:-1, 2:]
+    return F.pad(inner.abs(), (1, 1, 1, 1)).view(*x.shape[:2], 1, *x.shape[-2:])
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Every tensor of a batch on a device."""
+    return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(batch).items()})

@@ -1,0 +1,103 @@
+"""Train the base: the shape model, the offsets of the footage, then the pixel model. Split by person, never by clip.
+
+RUN/shape/best.safetensors and RUN/pixel/best.safetensors are the results; copied to checkpoints/NAME/ they are a base.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from lipsync.errors import DatasetError
+from lipsync.model.checkpoint import load_model
+from lipsync.model.pixel import PixelModel, PixelModelConfig
+from lipsync.model.speech_to_shape import ShapeModel, ShapeModelConfig
+from lipsync.progress import Progress, Silent
+from lipsync.training.clipstore import Clip, ClipRecord, load_clips
+from lipsync.training.loop import LoopConfig, TrainState, train
+from lipsync.training.pixel_task import PixelTask, PixelTaskConfig
+from lipsync.training.shape_task import ShapeTask, ShapeTaskConfig, fit_shape_space, shape_clips
+from lipsync.training.windows import load_windows
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """A base: its two models, how each is learned, and who is held out."""
+
+    shape_model: ShapeModelConfig = field(default_factory=ShapeModelConfig)
+    pixel_model: PixelModelConfig = field(default_factory=PixelModelConfig)
+    shape_task: ShapeTaskConfig = field(default_factory=ShapeTaskConfig)
+    pixel_task: PixelTaskConfig = field(default_factory=PixelTaskConfig)
+    shape_loop: LoopConfig = field(default_factory=lambda: LoopConfig(minutes=8, learning_rate=1e-3, ema_decay=0.998, evaluations=5))
+    pixel_loop: LoopConfig = field(default_factory=lambda: LoopConfig(minutes=110, learning_rate=8e-4, evaluations=12))
+    shape_rounds: int = 2
+    held_out_one_in: int = 7
+    leave_out: tuple[str, ...] = ()
+    threads: int = 0
+
+
+def is_held_out(record: ClipRecord, one_in: int) -> bool:
+    """Whether a clip's person is kept for scoring: a hash of the name decides; clips without a name train."""
+    return bool(record.person) and zlib.crc32(record.person.encode()) % one_in == 0
+
+
+def split(clips: Iterable[Clip], config: PretrainConfig) -> tuple[list[Clip], list[Clip]]:
+    """(train, held out). Raises DatasetError when either is empty."""
+    known = [c for c in clips if c.record.person not in config.leave_out]
+    train_clips = [c for c in known if not is_held_out(c.record, config.held_out_one_in)]
+    held_out = [c for c in known if is_held_out(c.record, config.held_out_one_in)]
+    if not train_clips or not held_out:
+        raise DatasetError(f"{len(train_clips)} clips to train on and {len(held_out)} of held-out people: both are needed; add footage of more named people")
+    return train_clips, held_out
+
+
+def pretrain_shape(datasets: list[Path], run: Path, config: PretrainConfig, progress: Progress | None = None) -> float:
+    """Learn the shape model in rounds; after each the footage's sound offsets are corrected. Returns the best score.
+
+    RUN/shape/offsets.json: seconds added to each clip's sound times.
+    """
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    train_clips, held_out = split(load_clips(datasets), config)
+    space, _ = fit_shape_space(train_clips)
+    torch.manual_seed(config.shape_loop.seed)
+    model = ShapeModel(config.shape_model)
+    model.set_space(space)
+    long_enough = [c for c in held_out if len(c.times_s) >= 40] or held_out
+    task = ShapeTask(model, shape_clips(train_clips, space), shape_clips(long_enough, space), config.shape_task)
+    as_found = {c.name: c.times_s[0] for c in task.train_clips + task.held_out}
+    state = TrainState()
+    for part in range(config.shape_rounds):
+        loop = replace(config.shape_loop, minutes=config.shape_loop.minutes / config.shape_rounds)
+        state = train(task, loop, run / "shape" / f"round{part}", progress=progress or Silent())
+        task.correct_offsets(task.train_clips)
+        task.correct_offsets(task.held_out)
+    offsets = {c.name: round(float(c.times_s[0] - as_found[c.name]), 4) for c in task.train_clips + task.held_out}
+    (run / "shape" / "offsets.json").write_text(json.dumps(offsets))
+    best = run / "shape" / f"round{config.shape_rounds - 1}" / "best.safetensors"
+    (run / "shape" / "best.safetensors").write_bytes(best.read_bytes())
+    return state.best_score
+
+
+def pretrain_pixel(datasets: list[Path], run: Path, config: PretrainConfig, *, resume: bool = False, start: Path | None = None, device: str = "cpu", progress: Progress | None = None) -> TrainState:
+    """Learn the pixel model; `start` are weights to begin from."""
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    train_clips, held_out = split(load_clips(datasets), config)
+    known = run / "shape" / "offsets.json"
+    offsets = json.loads(known.read_text()) if known.is_file() else {}
+    torch.manual_seed(config.pixel_loop.seed)
+    model = load_model(start, "pixel") if start else PixelModel(config.pixel_model)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    task = PixelTask(model, load_windows(train_clips, offsets), load_windows(held_out, offsets), config.pixel_task)
+    return train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress or Silent())
+
+
+def pretrain(datasets: list[Path], run: Path, config: PretrainConfig | None = None, *, resume: bool = False, device: str = "cpu", progress: Progress | None = None) -> TrainState:
+    """Both models, one after the other; a finished shape model is not learned again when resuming."""
+    config = config or PretrainConfig()
+    if not (resume and (run / "shape" / "best.safetensors").is_file()):
+        pretrain_shape(datasets, run, config, progress)
+    resume = resume and (run / "pixel" / "state.safetensors").is_file()
+    return pretrain_pixel(datasets, run, config, resume=resume, device=device, progress=progress)

@@ -1,0 +1,203 @@
+"""Windows in memory, and the drawing of training batches for the pixel model from them.
+
+A batch holds chunks of consecutive frames; references come from the same clip or another clip of the same person, never
+from the frames being generated nor their neighbours: a reference that is the answer teaches copying.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from lipsync.errors import DatasetError
+from lipsync.faces.align import mouth_opening
+from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, PixelModelConfig
+from lipsync.model.shapemap import draw_shapes, mask_window
+from lipsync.speech.features import mel_at
+from lipsync.training.clipstore import Clip
+
+
+@dataclass(frozen=True)
+class WindowTaskConfig:
+    """Settings of batch drawing."""
+
+    batch: int = 2
+    chunk_frames: int = 8
+    no_sound_share: float = 0.25
+    no_previous_share: float = 0.4
+    reference_gap_frames: int = 4
+    other_clip_share: float = 0.4
+    augment: bool = True
+    map_noise_px: float = 0.5
+
+
+@dataclass(frozen=True)
+class WindowClip:
+    """One clip in memory."""
+
+    name: str
+    person: str
+    windows: np.ndarray  # uint8 (F, S, S, 3)
+    points: np.ndarray  # float32 (F, 31, 2)
+    times_s: np.ndarray  # (F,) on the mel's clock
+    mel: np.ndarray
+    opening: np.ndarray  # (F,)
+
+
+def load_windows(clips: list[Clip], offsets_s: dict[str, float] | None = None) -> list[WindowClip]:
+    """Decode the clips' windows into memory (49 kB a frame at 128 px). `offsets_s` adds to a clip's sound times."""
+    out = []
+    for clip in clips:
+        times = clip.mel_times_s + (offsets_s or {}).get(clip.record.id, 0.0)
+        opening = mouth_opening(clip.mouth).astype(np.float32)
+        out.append(WindowClip(clip.record.id, clip.record.person or clip.record.id, clip.windows(), clip.points, times, clip.log_mel, opening))
+    return out
+
+
+class WindowBatches:
+    """Draws batches from clips.
+
+    Args:
+        clips: at least one with more than chunk_frames + 2·gap frames.
+        model: the model's dimensions.
+    """
+
+    def __init__(self, clips: list[WindowClip], model: PixelModelConfig, config: WindowTaskConfig) -> None:
+        least = config.chunk_frames + config.reference_gap_frames + 2
+        self.clips = [c for c in clips if len(c.windows) >= least]
+        if not self.clips:
+            raise DatasetError(f"no clip has {least} frames or more; prepare longer footage")
+        self.model, self.config = model, config
+        self.people: dict[str, list[int]] = defaultdict(list)
+        for i, clip in enumerate(self.clips):
+            self.people[clip.person].append(i)
+        amount = np.array([sum(len(self.clips[i].windows) for i in self.people[c.person]) for c in self.clips], float)
+        frames = np.array([len(c.windows) for c in self.clips], float)
+        chance = frames / amount * np.sqrt(amount)  # a person weighs by the square root of their footage
+        self.chance = chance / chance.sum()
+        self.mask = mask_window(model.size_px, model.mask_top_px, model.mask_side_px)
+
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Batch, list[str]]:
+        """Clean windows (B, F, 3, S, S), what the model is told, the clips' names."""
+        picks = [self.clips[i] for i in rng.choice(len(self.clips), self.config.batch, p=self.chance)]
+        rows = [self._row(clip, rng) for clip in picks]
+        joined = {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
+        size = self.model.size_px
+        batch = Batch(
+            mask=torch.from_numpy(self.mask),
+            maps=_unit(joined["maps"]),
+            mels=joined["mels"],
+            has_sound=joined["has_sound"],
+            times_s=joined["times_s"],
+            known=_signed(joined["known"]),
+            known_maps=_unit(joined["known_maps"]),
+            known_times_s=joined["known_times_s"],
+            known_roles=joined["known_roles"],
+            known_valid=joined["known_valid"],
+        )
+        assert batch.maps.shape[-1] == size
+        return _signed(joined["x"]), batch, [clip.name for clip in picks]
+
+    def _row(self, clip: WindowClip, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        config, model = self.config, self.model
+        stride = int(rng.choice([1, 1, 1, 2])) if len(clip.windows) >= 3 * config.chunk_frames else 1
+        span = (config.chunk_frames - 1) * stride + 1
+        first = int(rng.integers(0, len(clip.windows) - span + 1))
+        target = first + stride * np.arange(config.chunk_frames)
+        previous = first - stride * np.arange(model.previous_frames, 0, -1)
+        keep_previous = rng.random() >= config.no_previous_share
+        has_previous = (previous >= 0) & keep_previous
+        sources = [(clip, int(max(i, 0))) for i in previous] + self._references(clip, target, rng)
+        valid = np.array([*has_previous, *[True] * (len(sources) - model.previous_frames)], np.float32)
+        warp = _jitter(model.size_px, rng) if config.augment else None
+        look = _look(rng) if config.augment else None
+        flip = config.augment and rng.random() < 0.5
+        x, maps = self._frames([(clip, int(i)) for i in target], warp, look, flip, rng)
+        known, known_maps = self._frames(sources, warp, look, flip, rng)
+        if config.augment:
+            known[: model.previous_frames] = _worn(known[: model.previous_frames], rng)
+        half = model.mel_half_width
+        seconds = clip.times_s
+        times = np.concatenate([seconds[target], seconds[np.clip(previous, 0, None)]]) - seconds[first]
+        pad = np.zeros(len(sources) - model.previous_frames)
+        has_sound = rng.random() >= config.no_sound_share
+        return {
+            "x": x,
+            "maps": maps,
+            "mels": mel_at(clip.mel, seconds[target], start_s=0.0, half_width=half),
+            "has_sound": np.float32(has_sound),
+            "times_s": times[: len(target)].astype(np.float32),
+            "known": known,
+            "known_maps": known_maps,
+            "known_times_s": np.concatenate([times[len(target) :], pad]).astype(np.float32),
+            "known_roles": np.array([PREVIOUS] * model.previous_frames + [REFERENCE] * len(pad)),
+            "known_valid": valid,
+        }
+
+    def _references(self, clip: WindowClip, target: np.ndarray, rng: np.random.Generator) -> list[tuple[WindowClip, int]]:
+        """`references` frames that are not near the target; some rows get fewer by repeating one."""
+        gap, wanted = self.config.reference_gap_frames, self.model.references
+        free = [i for i in range(len(clip.windows)) if i < target[0] - gap or i > target[-1] + gap]
+        others = [i for i in self.people[clip.person] if self.clips[i] is not clip]
+        if others and (not free or rng.random() < self.config.other_clip_share):
+            clip = self.clips[int(rng.choice(others))]
+            free = list(range(len(clip.windows)))
+        if not free:
+            far = np.argsort(-np.abs(np.arange(len(clip.windows)) - target.mean()))
+            free = [int(i) for i in far[:2] if i not in target] or [int(far[0])]
+        order = sorted(free, key=lambda i: clip.opening[i])
+        count = int(rng.integers(1, wanted + 1))
+        ranks = (np.arange(count) + rng.random(count)) / count
+        chosen = [order[min(int(r * len(order)), len(order) - 1)] for r in ranks]
+        chosen += [chosen[int(rng.integers(0, count))] for _ in range(wanted - count)]
+        return [(clip, int(i)) for i in rng.permutation(chosen)]
+
+    def _frames(self, sources: list[tuple[WindowClip, int]], warp: np.ndarray | None, look: np.ndarray | None, flip: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 windows (N, S, S, 3) and maps (N, 3, S, S) with one augmentation for all of them."""
+        size = self.model.size_px
+        images = np.stack([clip.windows[i] for clip, i in sources])
+        points = np.stack([clip.points[i] for clip, i in sources]).astype(np.float64)
+        if self.config.augment:
+            noise = self.config.map_noise_px
+            points = points + rng.normal(0, noise, (1, 1, 2)) + rng.normal(0, noise / 2, points.shape)
+        if warp is not None:
+            images = np.stack([cv2.warpAffine(im, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for im in images])
+            points = points @ warp[:, :2].T + warp[:, 2]
+        if look is not None:
+            images = np.stack([cv2.LUT(im, look) for im in images])
+        if flip:
+            images = images[:, :, ::-1]
+            points = points * [-1, 1] + [size - 1, 0]
+        return np.ascontiguousarray(images), draw_shapes(points, size)
+
+
+def _signed(x: Tensor) -> Tensor:
+    """uint8 (B, N, S, S, 3) → float (B, N, 3, S, S), −1…1."""
+    return x.permute(0, 1, 4, 2, 3).float() / 127.5 - 1
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x.float() / 255
+
+
+def _jitter(size: int, rng: np.random.Generator) -> np.ndarray:
+    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rng.normal(0, 2.0), float(np.exp(rng.normal(0.02, 0.04))))
+    matrix[:, 2] += rng.normal(0, 2.0, 2)
+    return matrix
+
+
+def _look(rng: np.random.Generator) -> np.ndarray:
+    """Light, contrast, gamma and white balance as a table for cv2.LUT: uint8 (256, 1, 3)."""
+    level = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.18))
+    level = (level - 0.5) * np.exp(rng.normal(0, 0.12)) + 0.5 + rng.normal(0, 0.05)
+    return np.clip(level * np.exp(rng.normal(0, 0.06, 3)) * 255, 0, 255).astype(np.uint8)[:, None]
+
+
+def _worn(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Previous frames as the model itself would have made them: a little soft and noisy."""
+    if rng.random() < 0.5:
+        frames = np.stack([cv2.GaussianBlur(f, (0, 0), float(rng.uniform(0.3, 1.0))) for f in frames])
+    return np.clip(frames + rng.normal(0, rng.uniform(0, 5), frames.shape), 0, 255).astype(np.uint8)
