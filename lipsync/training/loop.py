@@ -75,13 +75,22 @@ class TrainState:
     best_step: int = 0
 
 
-def train(task: Task, config: LoopConfig, run: Path, *, resume: bool = False, progress: Progress | None = None) -> TrainState:
+def train(
+    task: Task,
+    config: LoopConfig,
+    run: Path,
+    *,
+    resume: bool = False,
+    best_score: float = -math.inf,
+    progress: Progress | None = None,
+) -> TrainState:
     """Train until the steps or the minutes are used up; `run`/best.safetensors holds the best weights seen.
 
     Args:
         task: model, loss, evaluation.
         run: folder for log.jsonl, state.safetensors, best.safetensors; one run at a time.
         resume: continue from the state in `run`.
+        best_score: what must be beaten for best.safetensors to be written.
 
     Raises:
         LipsyncError: a loss was not finite (names step and clips).
@@ -91,6 +100,7 @@ def train(task: Task, config: LoopConfig, run: Path, *, resume: bool = False, pr
     run.mkdir(parents=True, exist_ok=True)
     loop = _Loop(task, config, run)
     state = loop.restore() if resume else loop.begin()
+    state.best_score = max(state.best_score, best_score)
     progress.start("learning", state.steps, "steps")
     progress.advance(state.step)
     every = max(1, state.steps // max(1, config.evaluations))
@@ -124,6 +134,7 @@ class _Loop:
         self.average = {name: p.detach().clone() for name, p in self.weights.items()}
 
     def begin(self) -> TrainState:
+        (self.run / "log.jsonl").unlink(missing_ok=True)
         state = TrainState(steps=self.config.steps)
         if not state.steps:
             before = {name: p.detach().clone() for name, p in self.weights.items()}
