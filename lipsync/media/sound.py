@@ -5,8 +5,10 @@ silence stands where packets are missing, overlaps are cut, and an encoder's pri
 already taken off. Sound whose times only jitter (containers that count in milliseconds) is left untouched.
 """
 
+import math
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +17,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from lipsync.errors import MediaError
@@ -23,6 +26,7 @@ from lipsync.media.whole import WholeFile
 from lipsync.types import Sound
 
 _JITTER_S = 0.02  # a smaller difference between stated and counted time is rounding, not a gap
+_PREROLL_S = 0.5  # decoded before a wanted part, for codecs whose frames lean on earlier ones
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FRAME = 1024
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
@@ -37,30 +41,46 @@ class _Run:
 
 
 def read_sound(
-    path: str | Path, *, sample_rate_hz: int | None = 16000, mono: bool = True, tolerant: bool = False
+    path: str | Path,
+    *,
+    sample_rate_hz: int | None = 16000,
+    mono: bool = True,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    tolerant: bool = False,
 ) -> Sound | None:
-    """The whole sound of a file, float32 at full scale ±1.
+    """The sound of a file, or the part start_s ≤ time < end_s of it; float32, full scale ±1.
 
     Args:
         path: any sound or video file.
         sample_rate_hz: the wanted rate; None keeps the file's own.
         mono: True gives (N,), the mean of the channels (surround is mixed to stereo first); False gives (N, C).
-        tolerant: end at a break or skip what cannot be decoded instead of raising.
+        start_s, end_s: on the pictures' clock; None: from the first sample, to the last. Only the part is held.
+        tolerant: skip what cannot be decoded, and end at a break, instead of raising.
 
     Returns:
-        Sound, or None when the file has no sound stream or not one sample in it.
+        Sound, or None when the file has no sound stream or no sample in that part.
 
     Raises:
         MediaError: not media, or sound that breaks off, naming the time (unless `tolerant`).
     """
     with open_source(path) as source:
-        if not source.container.streams.audio:
+        stream = source.container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
             return None
-        stream = source.container.streams.audio[0]
+        if start_s is not None and stream.time_base:
+            wanted = source.zero_pts(stream.time_base) + round(Fraction(start_s - _PREROLL_S) / stream.time_base)
+            with suppress(av.FFmpegError):  # not seekable: decoding starts at the beginning instead
+                source.container.seek(wanted, stream=stream, backward=True)
         rate = sample_rate_hz or stream.rate
         runs: list[_Run] = []
         resampler, form, next_s = None, None, 0.0
-        for frame, time_s in _timed(source, tolerant):
+        for frame, time_s in _timed(source, stream, tolerant):
+            if end_s is not None and time_s >= end_s:
+                break
+            length_s = frame.samples / frame.sample_rate
+            if start_s is not None and time_s + length_s < start_s - _PREROLL_S:
+                continue
             now = (frame.format.name, frame.layout.name, frame.sample_rate)
             if resampler is None or now != form or abs(time_s - next_s) > _JITTER_S:
                 _drain(resampler, runs)
@@ -69,15 +89,15 @@ def read_sound(
                 runs.append(_Run(time_s))
             frame.pts = None
             runs[-1].pieces += [piece.to_ndarray() for piece in resampler.resample(frame)]
-            next_s += frame.samples / frame.sample_rate
+            next_s += length_s
         _drain(resampler, runs)
-        return _join(runs, rate, mono)
+        return _part(_join(runs, rate, mono), start_s, end_s)
 
 
-def _timed(source: Source, tolerant: bool) -> Iterator[tuple[AudioFrame, float]]:
+def _timed(source: Source, stream: AudioStream, tolerant: bool) -> Iterator[tuple[AudioFrame, float]]:
     """Decoded sound and when it starts; MediaError at a break unless tolerant."""
     time_s, why = 0.0, ""
-    packets = source.container.demux(source.container.streams.audio[0])
+    packets = source.container.demux(stream)
     while not why:
         try:
             packet = next(packets, None)
@@ -122,6 +142,15 @@ def _join(runs: list[_Run], rate: int, mono: bool) -> Sound | None:
         span = slice(place, place + part.shape[1])
         samples[span] = part.mean(axis=0) if mono else np.broadcast_to(part.T, (part.shape[1], channels))
     return Sound(samples, rate, start_s)
+
+
+def _part(sound: Sound | None, start_s: float | None, end_s: float | None) -> Sound | None:
+    if sound is None:
+        return None
+    rate, length = sound.sample_rate_hz, len(sound.samples)
+    first = 0 if start_s is None else min(length, max(0, math.ceil((start_s - sound.start_s) * rate - 1e-6)))
+    end = length if end_s is None else max(first, min(length, math.ceil((end_s - sound.start_s) * rate - 1e-6)))
+    return Sound(sound.samples[first:end], rate, sound.start_s + first / rate) if end > first else None
 
 
 def write_wav(path: str | Path, sound: Sound) -> None:

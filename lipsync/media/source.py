@@ -28,6 +28,7 @@ from lipsync.media.lengths import cut_part
 # Demuxers that follow references to other files or addresses, and those that take plain text for pictures.
 _PLAYLISTS = {"hls", "dash", "concat", "concatf", "imf", "sdp", "rtsp", "rtp", "sap", "webm_dash_manifest"}
 _TEXT = {"tty", "bin", "xbin", "adf", "idf", "rcwt"}
+_TILED = {"heic", "heix", "heim", "heis", "mif1"}  # photo brands of the MP4 family
 _NO_PROTOCOL = {"protocol_whitelist": "none"}
 
 
@@ -118,6 +119,8 @@ def picture_stream(source: Source) -> VideoStream:
     if not streams:
         held = "sound but no picture" if source.container.streams.audio else "neither picture nor sound"
         raise MediaError(f"{source.path}: holds {held}; give a video or a picture")
+    if len(streams) > 1 and source.container.metadata.get("major_brand") in _TILED:
+        raise MediaError(f"{source.path}: a photo made of tiles (HEIC), which is not read; save it as JPEG or PNG")
     best = source.container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
     if stream.codec_context is None or not stream.width or not stream.height:

@@ -198,6 +198,17 @@ def test_what_is_not_media_is_refused_with_a_sentence(tmp_path):
         probe("https://example.org/a.mp4")
 
 
+def test_a_photo_made_of_tiles_is_refused_not_shown_as_one_tile(tmp_path):
+    with av.open(str(tmp_path / "a.mp4"), "w") as out:
+        for stream in [out.add_stream("libx264", rate=25, width=64, height=64) for _ in range(2)]:
+            out.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")) + stream.encode(None))
+    data = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.heic").write_bytes(data.replace(b"ftypisom", b"ftypheic", 1))
+    assert probe(tmp_path / "a.mp4").width == 64
+    with pytest.raises(MediaError, match="save it as JPEG or PNG"):
+        probe(tmp_path / "a.heic")
+
+
 def test_sound_without_pictures_is_refused(tmp_path):
     with av.open(str(tmp_path / "a.wav"), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=16000)

@@ -145,3 +145,20 @@ def test_sound_longer_and_shorter_than_the_pictures(tmp_path):
         assert len(list(read_frames(tmp_path / "a.mp4"))) == 25
         assert probe(tmp_path / "a.mp4").duration_s == pytest.approx(1.0)
         assert probe(tmp_path / "a.mp4").frame_rate == Fraction(25)
+
+
+@pytest.mark.parametrize("start_s, end_s", [(0.5, 1.0), (None, 0.3), (1.2, None), (1.6, 9.0)])
+def test_a_part_equals_that_part_of_the_whole(tmp_path, start_s, end_s):
+    at = np.arange(2 * RATE) / RATE
+    chirp = (0.4 * np.sin(2 * np.pi * (200 + 400 * at) * at)).astype(np.float32)[:, None]
+    make_video(tmp_path / "a.mp4", range(50), sound=chirp)
+    whole = read_sound(tmp_path / "a.mp4", sample_rate_hz=None)
+    part = read_sound(tmp_path / "a.mp4", sample_rate_hz=None, start_s=start_s, end_s=end_s)
+    assert whole is not None and part is not None
+    times = whole.start_s + np.arange(len(whole.samples)) / RATE
+    wanted = whole.samples[(times >= (start_s or 0) - 1e-6) & (times < (end_s or 99) - 1e-6)]
+    assert part.start_s == pytest.approx(start_s or 0, abs=1 / RATE)
+    assert len(part.samples) == len(wanted)
+    steady = int((1.85 - part.start_s) * RATE)  # where the tone stops, AAC makes up noise of its own
+    assert np.abs(part.samples - wanted)[:steady].max() < 1e-3
+    assert read_sound(tmp_path / "a.mp4", start_s=7.0) is None

@@ -283,6 +283,14 @@ def test_a_file_can_be_replaced_by_its_own_copy(tmp_path):
     assert [number_of(frame.image) for frame in read_frames(tmp_path / "a.mp4")] == list(range(60))
 
 
+def test_a_name_is_only_a_name(tmp_path):
+    """Neither a protocol (`x:`) nor a numbered sequence (`%02d`)."""
+    with VideoWriter(tmp_path / "x:a %02d.mp4", width=160, height=120, frame_rate=RATE) as writer:
+        writer.write(numbered(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["x:a %02d.mp4"]
+    assert [number_of(frame.image) for frame in read_frames(tmp_path / "x:a %02d.mp4")] == [3]
+
+
 def test_wrong_use_is_named(tmp_path):
     size = {"width": 160, "height": 120, "frame_rate": RATE}
     with pytest.raises(MediaError, match=r"only \.mp4"):
