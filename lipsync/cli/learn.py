@@ -1,0 +1,96 @@
+"""The commands that make datasets and models: prepare, pretrain, finetune, card."""
+
+import argparse
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lipsync.cli.run import Outcome, given
+from lipsync.config import from_mapping, to_mapping
+from lipsync.consent import read_consent
+from lipsync.errors import ConfigError, UsageError
+from lipsync.media.whole import WholeFile
+from lipsync.progress import Progress
+from lipsync.studio import service
+from lipsync.studio.people import find_person
+
+
+def prepare(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync prepare`."""
+    person = find_person(args.person) if args.person else None
+    footage = [*args.footage, *(person.footage() if person else [])]
+    out = args.out or (person.dataset if person else None)
+    if not footage or out is None:
+        raise UsageError("prepare needs FOOTAGE and --out DATASET, or --person NAME with footage")
+    report = service.prepare_footage(
+        footage, out, progress, labels=args.labels, person=person, **given(args, "detector")
+    )
+    page = out / "report.html"
+    if args.report:
+        whole = WholeFile(args.report)
+        shutil.copyfile(page, whole.part)
+        whole.keep()
+    values = {"dataset": str(out), "report": str(args.report or page), **report}
+    return Outcome(values, _summary(values))
+
+
+def _summary(report: dict[str, Any]) -> str:
+    kept, brought = report["minutes_kept"], report["minutes_in"]
+    lines = [f"{report['dataset']}: {report['clips']} clips, {kept:.2f} minutes of {brought:.2f}"]
+    lines += [f"dropped {minutes:.2f} minutes: {reason}" for reason, minutes in report["minutes_dropped"].items()]
+    lines += [f"note: {w['about']}: {w['found']}. {w['advice']}".strip() for w in report["warnings"]]
+    return "\n".join([*lines, f"report: {report['report']}"])
+
+
+def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync pretrain`."""
+    from lipsync.model.base import pick_device
+    from lipsync.training.pretrain import PretrainConfig, pretrain
+
+    config = from_mapping(PretrainConfig, _read_settings(args.config), str(args.config))
+    if args.seed is not None:
+        shape, pixel = (dataclasses.replace(loop, seed=args.seed) for loop in (config.shape_loop, config.pixel_loop))
+        config = dataclasses.replace(config, shape_loop=shape, pixel_loop=pixel)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "config.json").write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
+    device = pick_device(args.device)
+    state = pretrain(args.data, args.out, config, resume=args.resume, device=device, progress=progress)
+    values = {"run": str(args.out), **dataclasses.asdict(state)}
+    text = f"{args.out}: {state.step} steps, best score {state.best_score:.4f} at step {state.best_step}"
+    return Outcome(values, text)
+
+
+def _read_settings(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path}: no settings can be read there ({error})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected one JSON object, found {type(values).__name__}")
+    return values
+
+
+def finetune(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync finetune`."""
+    person = find_person(args.person) if args.person else None
+    dataset, out = args.dataset or (person and person.dataset), args.out or (person and person.adapter)
+    if dataset is None or out is None:
+        raise UsageError("finetune needs DATASET and --out ADAPTER, or --person NAME")
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: an adapter is one .safetensors file; write {out.with_suffix('.safetensors')}")
+    consent = service.need_consent(person.consent if person else args.consent and read_consent(args.consent))
+    settings = given(args, "minutes", "seed", "base")
+    result = service.learn(dataset, out, consent, progress, device=args.device, resume=args.resume, **settings)
+    return Outcome(result.to_json(), f"learned {consent.subject}: {out}")
+
+
+def card(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync card`."""
+    from lipsync.training.card import card
+
+    result = card(args.model, args.data, device=args.device, progress=progress)
+    return Outcome(result.to_json(), result.text())

@@ -1,0 +1,172 @@
+"""What the command `lipsync` takes. Imports nothing heavy, so that help is there at once.
+
+An argument that is a setting has no default here: one that is not given keeps the default of its config dataclass.
+A command names its function as "module:function"; run.py imports it when the command runs.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import lipsync
+from lipsync.consent import USES
+from lipsync.errors import UsageError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong use is raised, not printed, so that it ends as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError that says where to look."""
+        raise UsageError(f"{message}; see: {self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(prog="lipsync", description=lipsync.__doc__)
+    parser.add_argument("--version", action="version", version=f"lipsync {lipsync.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_learning(commands)
+    _add_speaking(commands)
+    _add_people(commands)
+    _add_rest(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: str, help: str, model: bool = False) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=f"lipsync.cli.{run}")
+    common = parser.add_argument_group("common")
+    common.add_argument("--json", action="store_true", help="print the result as one JSON object; the rest to stderr")
+    common.add_argument("--quiet", action="store_true", help="show no progress")
+    if model:
+        common.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
+        common.add_argument("--seed", type=_number(int, 0), help="the same seed gives the same result")
+    return parser
+
+
+def _add_learning(commands: Any) -> None:
+    prepare = _command(commands, "prepare", "learn:prepare", "Cut footage into clips; say why the rest was dropped.")
+    prepare.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE", help="video files, or folders with some")
+    prepare.add_argument("--out", type=Path, metavar="DATASET", help="the dataset folder; --person NAME has its own")
+    prepare.add_argument("--person", metavar="NAME", help="take this person's footage too, and fill their dataset")
+    prepare.add_argument("--labels", type=Path, metavar="CSV", help="who is in it: file,person,language,rights,source")
+    prepare.add_argument("--report", type=Path, metavar="HTML", help="a copy of DATASET/report.html")
+    prepare.add_argument("--detector", help="which face detector")
+
+    pretrain = _command(commands, "pretrain", "learn:pretrain", "Train a base model.", model=True)
+    pretrain.add_argument("--data", nargs="+", type=Path, required=True, metavar="DATASET")
+    pretrain.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    pretrain.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that differ from the usual")
+    pretrain.add_argument("--resume", action="store_true", help="continue the run in RUN")
+
+    finetune = _command(commands, "finetune", "learn:finetune", "Learn a person from a dataset.", model=True)
+    _add_finetune(finetune)
+
+    card = _command(commands, "card", "learn:card", "Measure a base model or an adapter on a dataset.", model=True)
+    card.add_argument("model", metavar="BASE_OR_ADAPTER", help="name of a base, or an adapter file")
+    card.add_argument("--data", type=Path, required=True, metavar="DATASET")
+
+
+def _add_finetune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", nargs="?", type=Path, metavar="DATASET", help="default: that of --person")
+    parser.add_argument("--out", type=Path, metavar="ADAPTER", help="a .safetensors file; default: that of --person")
+    parser.add_argument("--base", help="which base model")
+    parser.add_argument("--minutes", type=_number(float, 0.01), metavar="M", help="how long to learn")
+    parser.add_argument("--resume", action="store_true", help="continue what was interrupted")
+    who = parser.add_argument_group("consent: one of these says that the person agreed").add_mutually_exclusive_group()
+    who.add_argument("--person", metavar="NAME", help="somebody made with: lipsync people add NAME")
+    who.add_argument("--consent", type=Path, metavar="FILE", help="a consent record (JSON)")
+
+
+def _add_speaking(commands: Any) -> None:
+    say = _command(commands, "say", "speak:say", "Make a video of a person saying a text.", model=True)
+    say.add_argument("text", nargs="?", metavar="TEXT", help="what is said")
+    say.add_argument("--script", type=Path, metavar="FILE", help="a text file; may name speakers and [pause 0.5]")
+    who = say.add_mutually_exclusive_group(required=True)
+    who.add_argument("--person", metavar="NAME", help="their footage, adapter and voice")
+    who.add_argument("--template", type=Path, metavar="VIDEO|PHOTO", help="gives head, eyes and body")
+    _add_voice(say)
+    _add_render(say)
+
+    dub = _command(commands, "dub", "speak:dub", "Give a video other speech, lips and all.", model=True)
+    dub.add_argument("video", type=Path, metavar="VIDEO")
+    what = dub.add_mutually_exclusive_group(required=True)
+    what.add_argument("--audio", type=Path, metavar="SPEECH", help="a sound or video file with the new speech")
+    what.add_argument("--text", metavar="TEXT", help="what is said instead")
+    what.add_argument("--script", type=Path, metavar="FILE", help="a text file with what is said instead")
+    what.add_argument("--mouth", type=Path, metavar="VIDEO", help="a video whose mouth and sound are taken over")
+    dub.add_argument("--person", metavar="NAME", help="whose adapter to use")
+    _add_voice(dub)
+    _add_render(dub)
+
+    evaluate = _command(commands, "evaluate", "speak:evaluate", "Measure how well a video's lips do.", model=True)
+    evaluate.add_argument("video", type=Path, metavar="VIDEO")
+    evaluate.add_argument("--reference", type=Path, metavar="VIDEO", help="what it should look like, or was made from")
+    evaluate.add_argument("--audio", type=Path, metavar="WAV", help="the sound to judge by, if not the video's own")
+
+
+def _add_voice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--voice", metavar="V", help='such as "espeak:en", or a recorded file, played as it is')
+    parser.add_argument("--speed", type=_number(float, 0.1), help="of the speech; 1 is normal")
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--adapter", type=Path, metavar="A", help="the person's adapter file")
+    parser.add_argument("--base", help="which base model")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT.mp4")
+    parser.add_argument("--steps", type=_number(int, 1), metavar="N", help="sampler steps: more is finer and slower")
+    parser.add_argument("--guidance", type=_number(float, 0), metavar="G", help="1: none; more: obey the speech more")
+
+
+def _add_people(commands: Any) -> None:
+    people = _command(commands, "people", "people:people", "List people; add, show or delete one.")
+    actions = people.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    add = actions.add_parser("add", help="make a person, with their consent", description="Make a person.")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--consent", type=Path, metavar="FILE", help="a consent record; else the next arguments make one")
+    add.add_argument("--recorded-by", metavar="WHO", help="who recorded that the person agreed")
+    add.add_argument("--statement", metavar="TEXT", help="the words they agreed to; there is a usual statement")
+    add.add_argument("--how", metavar="TEXT", help="in what form: signed paper, e-mail, in person …")
+    add.add_argument("--covers", nargs="+", choices=USES, help="what they agreed to")
+    add.add_argument("--footage", nargs="+", type=Path, metavar="FILE", help="videos or a photo of them, copied in")
+    for action, text in (("show", "one person's record"), ("delete", "remove a person and all that is theirs")):
+        actions.add_parser(action, help=text, description=text).add_argument("name", metavar="NAME")
+    for action in actions.choices.values():
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        action.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+    export = _command(commands, "export", "people:export", "Put a person into a file, to take elsewhere.")
+    export.add_argument("name", metavar="NAME")
+    export.add_argument("--out", type=Path, required=True, metavar="PERSON.zip")
+    export.add_argument("--footage", action="store_true", help="with their footage and dataset, not only the adapter")
+    importing = _command(commands, "import", "people:take_in", "Take in a person from such a file.")
+    importing.add_argument("file", type=Path, metavar="PERSON.zip")
+
+
+def _add_rest(commands: Any) -> None:
+    app = _command(commands, "app", "app:app", "Open the app in the browser.")
+    app.add_argument("--port", type=_number(int, 0), help="default: the first free one")
+    app.add_argument("--host", default="127.0.0.1", help="who may reach it: only this computer unless said otherwise")
+    app.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    _command(commands, "doctor", "doctor:doctor", "Check that everything works here, or say what to do.", model=True)
+
+
+def _number(kind: type, least: float) -> Any:
+    """An argparse type: a number of at least `least`."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not value >= least:
+            raise argparse.ArgumentTypeError(f"expected {least:g} or more, found {text}")
+        return value
+
+    parse.__name__ = "whole number" if kind is int else "number"
+    return parse
+
+
+def command_names(parser: argparse.ArgumentParser) -> Sequence[str]:
+    """The commands there are."""
+    actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    return list(actions[0].choices)

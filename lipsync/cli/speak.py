@@ -1,0 +1,58 @@
+"""The commands that make and judge videos: say, dub, evaluate."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from lipsync.cli.run import Outcome, given
+from lipsync.errors import UsageError
+from lipsync.progress import Progress
+from lipsync.studio import service
+from lipsync.studio.people import find_person
+
+if TYPE_CHECKING:
+    from lipsync.render import RenderResult
+
+SETTINGS = ("steps", "guidance", "seed")
+ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device")
+
+
+def say(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync say`."""
+    if args.text is not None and args.script is not None:
+        raise UsageError("say takes a TEXT or --script FILE, not both")
+    if args.text is None and args.script is None and args.voice is None:
+        raise UsageError("say needs a TEXT, --script FILE, or --voice with a recorded file")
+    wanted = _wanted(args)
+    if args.person:
+        order = service.order_for(find_person(args.person), args.out, **wanted)
+    else:
+        order = service.Order(args.template, args.out, **wanted)
+    return _outcome(service.render(order, service.Models(), progress))
+
+
+def dub(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync dub`."""
+    wanted = _wanted(args)
+    if args.person:
+        order = service.order_for(find_person(args.person), args.out, template=args.video, **wanted)
+    else:
+        order = service.Order(args.video, args.out, **wanted)
+    return _outcome(service.render(order, service.Models(), progress))
+
+
+def _wanted(args: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for, as fields of an Order."""
+    return {**given(args, *ORDERED), "settings": given(args, *SETTINGS)}
+
+
+def _outcome(result: "RenderResult") -> Outcome:
+    values = result.to_json()
+    return Outcome(values, "\n".join(f"{name}: {value}" for name, value in values.items()))
+
+
+def evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync evaluate`."""
+    from lipsync.sync.metrics import evaluate
+
+    result = evaluate(args.video, reference=args.reference, sound=args.audio, progress=progress)
+    return Outcome(result.to_json(), str(result))

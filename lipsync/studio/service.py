@@ -1,0 +1,185 @@
+"""What the app and the command line do: prepare, learn, render. Models are loaded once and kept.
+
+Nothing heavy is imported before it is used, so that a page or a help text is there at once.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsync.consent import Consent
+from lipsync.errors import ConsentError, UsageError
+from lipsync.progress import Progress
+from lipsync.studio.people import Person
+
+if TYPE_CHECKING:
+    from lipsync.model.base import Base
+    from lipsync.render import RenderResult
+    from lipsync.training.finetune import FinetuneResult
+    from lipsync.types import Speech
+
+
+@dataclass(frozen=True)
+class Order:
+    """One video to be rendered onto `template`, from exactly one of text, script, audio, mouth.
+
+    A recorded `voice` speaks as it is, so it needs no text. `settings` are fields of RenderConfig.
+    """
+
+    template: Path
+    out: Path
+    text: str = ""
+    script: Path | None = None
+    audio: Path | None = None
+    mouth: Path | None = None
+    voice: str = ""
+    speed: float = 1.0
+    adapter: Path | None = None
+    base: str = "base"
+    device: str = "auto"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Models:
+    """Loaded models by what they were loaded from; a file that changed is loaded again."""
+
+    def __init__(self, most: int = 2) -> None:
+        self._most = most
+        self._loaded: dict[tuple[Any, ...], Base] = {}
+
+    def open(self, base: str, adapter: Path | None, device: str) -> "Base":
+        """The base, with the adapter applied. Raises CheckpointError, ConsentError."""
+        from lipsync.model.base import load_base
+        from lipsync.model.lora import apply_adapter, load_adapter
+
+        stamp = (adapter.absolute(), adapter.stat().st_mtime_ns) if adapter and adapter.is_file() else adapter
+        key = (base, stamp, device)
+        if key not in self._loaded:
+            change = None if adapter is None else load_adapter(adapter)
+            model = load_base(base, device)
+            if change is not None:
+                model = apply_adapter(model, change)
+            while len(self._loaded) >= self._most:
+                del self._loaded[next(iter(self._loaded))]
+            self._loaded[key] = model
+        return self._loaded[key]
+
+
+def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
+    """Make the video; `order.out` appears only when it is whole. Raises LipsyncError of many kinds."""
+    from lipsync.config import RenderConfig
+    from lipsync.render import dub, say
+
+    config = dataclasses.replace(RenderConfig(), **order.settings)
+    if order.mouth is not None:
+        base = models.open(order.base, order.adapter, order.device)
+        return dub(order.template, None, order.out, base, config, progress, mouth_video=order.mouth)
+    speech = speak(order, progress)
+    base = models.open(order.base, order.adapter, order.device)
+    if order.audio is not None:
+        return dub(order.template, speech, order.out, base, config, progress)
+    return say(speech, order.template, order.out, base, config, progress)
+
+
+def speak(order: Order, progress: Progress) -> "Speech":
+    """The sound of an order. Raises UsageError when it is not clear what shall be said."""
+    from lipsync.speech.script import read_script, speak_script
+    from lipsync.speech.voices import DEFAULT_VOICE, open_voice
+
+    voice = open_voice(order.audio or order.voice or DEFAULT_VOICE)
+    if not voice.takes_text:
+        return voice.speak(order.text)
+    if order.script is None and not order.text.strip():
+        raise UsageError("nothing to say: write a text, or give a script file or a recording")
+    script = order.text if order.script is None else read_script(order.script)
+    return speak_script(script, voice, speed=order.speed, progress=progress)
+
+
+def order_for(person: Person, out: Path, **wanted: Any) -> Order:
+    """An order with the person's template, adapter and voice where `wanted` names no other.
+
+    Raises:
+        ConsentError: their record does not cover video. PersonError: they have no footage.
+    """
+    person.consent.check("video")
+    usual: dict[str, Any] = {"voice": person.voice}
+    if person.voice in {path.name for path in person.recordings()}:
+        usual["voice"] = str(person.folder / "recordings" / person.voice)
+    if person.adapter.is_file():
+        usual["adapter"] = person.adapter
+    chosen = usual | {name: value for name, value in wanted.items() if value is not None}
+    if "template" not in chosen:
+        chosen["template"] = person.template_path()
+    return Order(out=out, **chosen)
+
+
+def prepare_footage(
+    footage: list[Path],
+    dataset: Path,
+    progress: Progress,
+    *,
+    labels: Path | None = None,
+    person: Person | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Make a dataset, or add to one. `settings` are fields of PrepareConfig.
+
+    Returns:
+        The report (data_prep/report.py): minutes kept, minutes dropped by reason, warnings with advice, sources.
+
+    Raises:
+        MediaError, DatasetError: no footage, or nothing usable in it.
+    """
+    from data_prep.labels import read_labels
+    from data_prep.pipeline import prepare
+    from lipsync.config import PrepareConfig
+
+    config = dataclasses.replace(PrepareConfig(), **settings)
+    known = read_labels(labels) if labels else {}
+    if person:
+        known |= {path.name: {"person": person.name, "rights": "consent"} for path in footage}
+    prepare(footage, dataset, config, known, progress)
+    return read_report(dataset)
+
+
+def read_report(dataset: Path) -> dict[str, Any]:
+    """The report of a prepared dataset; {} where there is none."""
+    path = dataset / "report.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def learn(
+    dataset: Path,
+    out: Path,
+    consent: Consent,
+    progress: Progress,
+    *,
+    base: str = "base",
+    device: str = "auto",
+    seed: int | None = None,
+    resume: bool = False,
+    **settings: Any,
+) -> "FinetuneResult":
+    """Learn a person; `settings` are fields of FinetuneConfig. Raises DatasetError, ConsentError, CheckpointError."""
+    from lipsync.training.finetune import FinetuneConfig, finetune
+
+    config = dataclasses.replace(FinetuneConfig(), **settings)
+    if seed is not None:
+        shape, pixel = (dataclasses.replace(loop, seed=seed) for loop in (config.shape_loop, config.pixel_loop))
+        config = dataclasses.replace(config, shape_loop=shape, pixel_loop=pixel)
+    return finetune(
+        dataset, out, base=base, config=config, consent=consent, resume=resume, device=device, progress=progress
+    )
+
+
+def need_consent(consent: Consent | None) -> Consent:
+    """The record, or a ConsentError that says how to make one."""
+    if consent is None:
+        raise ConsentError(
+            "nobody is learned without their consent: give --person NAME (made with: lipsync people add NAME "
+            "--recorded-by YOU), or --consent FILE with a record"
+        )
+    return consent
