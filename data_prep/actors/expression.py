@@ -70,7 +70,7 @@ class Expression:
         jaw_y = (np.cos(angle) - 1) * dy - np.sin(angle) * dz
         jaw_z = np.sin(angle) * dy + (np.cos(angle) - 1) * dz
         open_share = mouth.gap_cm / (mouth.gap_cm + 0.4)
-        lift = 0.10 * mouth.gap_cm + 0.10 * mouth.tuck - 0.22 * mouth.jaw_cm * (1 - open_share)
+        lift = 0.17 * mouth.gap_cm + 0.10 * mouth.tuck - 0.22 * mouth.jaw_cm * (1 - open_share)
         corner = -0.34 * mouth.jaw_cm - 0.05 * mouth.rounding + 0.10 * max(mouth.width, 0.0)
         line_y = lift + (corner - lift) * self._s**2.2 + mouth.skew * self._x / self.head.shape.mouth_half_width_cm
         line_y = line_y - np.where(self._lower, mouth.gap_cm * self._inside, 0.0)
@@ -179,7 +179,7 @@ class LandmarkMap:
     def free_points(self, xy: np.ndarray) -> np.ndarray:
         """float32 (K, 3) cm: points of the undeformed upper face at xy (K, 2), z read from the front."""
         column, row = to_canvas(xy[:, 0], xy[:, 1])
-        depth = cv2.remap(self._head.depth_cm, (column / 4).astype(np.float32)[:, None],
+        depth = cv2.remap(np.ascontiguousarray(self._head.surface[..., 2]), (column / 4).astype(np.float32)[:, None],
                           (row / 4).astype(np.float32)[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.concatenate([xy, depth.reshape(-1, 1)], axis=1).astype(np.float32)
 

@@ -12,7 +12,7 @@ import numpy as np
 from data_prep.actors.actor import Actor
 from data_prep.actors.geometry import HeadShape, gauss, smooth_step
 
-IRIS_CM, PUPIL_SHARE = 0.595, 0.36
+IRIS_CM, PUPIL_SHARE = 0.62, 0.36
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def lid_curves(t: np.ndarray, shape: HeadShape, openness: float) -> tuple[np.nda
     """Height of the upper and the lower lid's edge, cm above the eye's axis, at t (−1 inner … 1 outer corner)."""
     inside = np.clip(1.0 - t**2, 0.0, None)
     lower = -0.60 * shape.eye_open_cm * inside**0.8 * (1 + 0.22 * t)
-    upper = shape.eye_open_cm * np.clip(1.0 - (0.94 * t + 0.06) ** 2, 0, None) ** 0.60 * (inside**0.08)
+    upper = 0.92 * shape.eye_open_cm * np.clip(1.0 - (0.94 * t + 0.06) ** 2, 0, None) ** 0.60 * (inside**0.08)
     shut = 0.75 * lower
     return shut + (upper - shut) * openness, lower
 
@@ -82,7 +82,7 @@ def _eyeball(
     actor: Actor, lamp: np.ndarray,
 ) -> np.ndarray:
     """float32 (h, w, 4): colour in linear light and highlight. `across` is to the picture's right of the eye's centre."""
-    white = np.array([0.62, 0.57, 0.54], np.float32)
+    white = np.array([0.54, 0.49, 0.46], np.float32)
     colour = np.broadcast_to(white, (*t.shape, 3)).copy()
     corner = smooth_step(np.abs(t), 0.55, 1.0)
     colour *= 1 - corner[..., None] * np.array([0.22, 0.50, 0.50], np.float32)

@@ -12,6 +12,7 @@ and `lower` begins there, so that the mouth can open.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 # y_front, z_front, half width, y_side, z_side, exponent b; below the crown's ellipsoid (see _levels).
@@ -21,17 +22,17 @@ LEVELS = np.array([
     [0.2, 8.95, 7.22, 0.6, -0.5, 1.00],     # root of the nose
     [-2.0, 8.65, 7.02, -1.1, -0.3, 1.02],   # cheek bones
     [-4.7, 8.75, 6.66, -3.0, -0.2, 1.05],   # under the nose
-    [-6.9, 8.85, 6.25, -4.6, 0.0, 1.10],    # where the lips meet
-    [-8.8, 8.45, 5.92, -6.0, 0.2, 1.16],    # above the chin
-    [-10.3, 8.25, 5.60, -7.0, 0.3, 1.24],   # chin
-    [-11.25, 7.35, 5.38, -7.7, 0.3, 1.28],  # jaw line
+    [-6.9, 8.85, 6.36, -4.6, 0.0, 1.10],    # where the lips meet
+    [-8.8, 8.45, 6.06, -6.0, 0.2, 1.16],    # above the chin
+    [-10.3, 8.25, 5.74, -7.0, 0.3, 1.24],   # chin
+    [-11.25, 7.35, 5.48, -7.7, 0.3, 1.28],  # jaw line
     [-11.75, 5.6, 5.20, -8.6, -0.1, 1.20],  # under the jaw
     [-12.3, 3.9, 5.10, -9.8, -0.8, 1.10],   # throat
     [-14.5, 3.5, 5.15, -12.6, -1.5, 1.00],  # neck
     [-17.5, 3.7, 5.6, -16.6, -1.8, 1.00],
     [-20.5, 4.5, 6.8, -20.0, -2.0, 1.00],   # below the collar
 ])
-CROWN_CENTRE_Y, CROWN_CENTRE_Z, CROWN_HEIGHT, CROWN_DEPTH = 3.0, -1.0, 8.9, 10.3
+CROWN_CENTRE_Y, CROWN_CENTRE_Z, CROWN_HEIGHT, CROWN_DEPTH = 3.0, -1.0, 8.45, 10.3
 MOUTH_Y = -6.9
 JAW_ROW_Y = -11.25
 
@@ -43,6 +44,7 @@ class HeadShape:
     width: float = 1.0
     jaw_width: float = 1.0
     length: float = 1.0       # of the part below the eyes
+    neck_width: float = 0.95
     chin: float = 1.0         # how far the chin stands out
     nose_length: float = 1.0
     nose_width: float = 1.0
@@ -67,7 +69,8 @@ class Head:
     points: np.ndarray
     split: int
     shape: HeadShape
-    depth_cm: np.ndarray      # float32 (Hc, Wc): z seen from the front, on the canvas of skin.py
+    canvas_xy: np.ndarray     # float32 (R, C, 2) cm: where each point lies on the canvas
+    surface: np.ndarray       # float32 (Hc/4, Wc/4, 3) cm: the point that each part of the canvas covers
 
 
 def gauss(x: np.ndarray, centre: float, spread: float) -> np.ndarray:
@@ -105,7 +108,7 @@ def lip_borders(x: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarray
     inside = np.clip(1.0 - s**2, 0.0, None)
     bow = 1.0 - 0.20 * shape.cupid * gauss(s, 0.0, 0.085) + 0.07 * shape.cupid * gauss(s, 0.24, 0.12)
     upper = shape.upper_lip_cm * inside**0.85 * bow * (1.0 - 0.12 * s)
-    lower = shape.lower_lip_cm * inside**0.80 * (1.0 - 0.10 * s)
+    lower = shape.lower_lip_cm * inside**0.66 * (1.0 - 0.06 * s)
     return upper, lower
 
 
@@ -123,7 +126,8 @@ def _levels(shape: HeadShape) -> np.ndarray:
     table[:, 2] *= shape.width
     jaw = smooth_step(table[:, 0], -3.0, -8.0) * smooth_step(table[:, 0], -16.0, -12.5)
     table[:, 2] *= 1.0 + (shape.jaw_width - 1.0) * jaw
-    table[:, 2] *= np.where(table[:, 0] < -12, 0.96, 1.0)
+    neck = smooth_step(table[:, 0], -11.5, -12.5) * smooth_step(table[:, 0], -21.0, -16.0)
+    table[:, 2] *= 1.0 + (shape.neck_width - 1.0) * neck
     table[:, 1] += (shape.chin - 1.0) * 1.2 * gauss(table[:, 0], -10.2 * shape.length, 1.2)
     angles = np.linspace(np.pi / 2 - 0.02, np.deg2rad(4), 14)
     crown = np.stack([
@@ -158,16 +162,17 @@ def _column_angles() -> np.ndarray:
 def _nose(x: np.ndarray, y: np.ndarray, shape: HeadShape) -> np.ndarray:
     level = y / shape.length / shape.nose_length
     heights = np.array([-5.3, -4.9, -4.7, -4.45, -4.1, -3.7, -3.2, -2.4, -1.2, -0.2, 0.7, 1.6])
-    ridge = np.array([0.0, 0.10, 0.45, 1.35, 2.20, 2.42, 2.20, 1.72, 1.00, 0.42, 0.10, 0.0]) * shape.nose_height
-    spread = np.array([0.6, 0.55, 0.60, 0.78, 0.88, 0.86, 0.78, 0.72, 0.70, 0.72, 0.95, 1.2])
-    spread = 1.0 + (spread - 1.0) if shape.nose_width == 1.0 else spread * (0.5 + 0.5 * shape.nose_width)
+    ridge = np.array([0.0, 0.06, 0.42, 1.25, 2.12, 2.40, 2.18, 1.70, 1.00, 0.42, 0.10, 0.0]) * shape.nose_height
+    spread = np.array([0.50, 0.46, 0.50, 0.76, 0.90, 0.90, 0.80, 0.72, 0.72, 0.76, 0.95, 1.2])
+    spread = spread * (0.5 + 0.5 * shape.nose_width)
     flat = np.clip(level.ravel(), heights[0], heights[-1])
     both = smooth_interpolate(flat, heights, np.stack([ridge, spread], axis=1)).reshape(*x.shape, 2)
-    body = both[..., 0] * np.exp(-(np.abs(x) / both[..., 1] / 1.18) ** 2.3)
-    wing_x = 1.22 * shape.nose_width
-    wings = sum(gauss(x, side * wing_x, 0.42) * gauss(level, -4.08, 0.36) for side in (-1, 1))
-    nostrils = sum(gauss(x, side * 0.62 * shape.nose_width, 0.26) * gauss(level, -4.62, 0.14) for side in (-1, 1))
-    return body + 0.95 * np.asarray(wings) - 0.35 * np.asarray(nostrils)
+    body = both[..., 0] * np.exp(-((np.abs(x) / both[..., 1] / 1.12) ** 2))
+    wing_x = 1.18 * shape.nose_width
+    wing = ((np.abs(x) - wing_x) / 0.54) ** 2 + ((level + 4.20 - 0.10 * (np.abs(x) - wing_x)) / 0.50) ** 2
+    wings = 0.78 * np.exp(-(wing ** 1.25))
+    nostrils = gauss(np.abs(x), 0.62 * shape.nose_width, 0.24) * gauss(level, -4.66, 0.13)
+    return np.maximum(body, 0) + 1.0 * wings * (1 - 0.35 * np.exp(-((np.abs(x) / 0.7) ** 4))) - 0.30 * nostrils
 
 
 def _lips(x: np.ndarray, y: np.ndarray, shape: HeadShape) -> np.ndarray:
@@ -208,6 +213,9 @@ def relief(x: np.ndarray, y: np.ndarray, shape: HeadShape) -> np.ndarray:
     cheek_side = np.exp(-np.clip(ax - fold_x, 0, None) / 0.9) * (ax > fold_x)
     z += shape.folds * (-0.16 * fold + 0.12 * cheek_side * smooth_step(level, -7.6, -6.2)
                         * smooth_step(level, -3.4, -4.4))
+    tendon = 4.3 + (level + 12.6) * 0.62
+    z += 0.30 * gauss(ax - tendon, 0.0, 0.6) * smooth_step(level, -12.0, -13.2) * smooth_step(level, -18.5, -17.0)
+    z += 0.18 * gauss(x, 0.0, 0.9) * gauss(level, -13.6, 0.7)
     bag = gauss(ax, shape.eye_distance_cm - 0.1, 0.9)
     z += shape.folds * bag * (0.07 * gauss(y, -0.95, 0.22) - 0.06 * gauss(y, -1.35, 0.2))
     return z
@@ -234,11 +242,20 @@ def build_head(shape: HeadShape) -> Head:
     front_only = smooth_step(front, 0.05, 0.35)
     z = z + relief(x, y, shape) * front_only
     points = np.stack([x, y, z], axis=-1).astype(np.float32)
-    return Head(points, len(upper), shape, _front_depth(points))
+    wrapped = np.concatenate([w * _unrolled(theta), y], axis=1).reshape(len(y), 2, -1).transpose(0, 2, 1)
+    canvas_xy = np.ascontiguousarray(wrapped, np.float32)
+    return Head(points, len(upper), shape, canvas_xy, _surface(points, canvas_xy))
 
 
-CANVAS_PX_PER_CM = 44.0
-CANVAS_LEFT_CM, CANVAS_TOP_CM, CANVAS_WIDTH_CM, CANVAS_HEIGHT_CM = -8.5, 12.2, 17.0, 34.0
+def _unrolled(theta: np.ndarray) -> np.ndarray:
+    """sin θ at the front; beyond 50° it goes on rising at the same slope, so that sides and back have canvas too."""
+    turn = np.deg2rad(50.0)
+    beyond = np.sin(turn) + (np.abs(theta) - turn) * np.cos(turn)
+    return np.where(np.abs(theta) < turn, np.sin(theta), np.sign(theta) * beyond)
+
+
+CANVAS_PX_PER_CM = 42.0
+CANVAS_LEFT_CM, CANVAS_TOP_CM, CANVAS_WIDTH_CM, CANVAS_HEIGHT_CM = -11.5, 12.2, 23.0, 32.0
 
 
 def canvas_size() -> tuple[int, int]:
@@ -259,17 +276,25 @@ def to_canvas(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (x - CANVAS_LEFT_CM) * CANVAS_PX_PER_CM - 0.5, (CANVAS_TOP_CM - y) * CANVAS_PX_PER_CM - 0.5
 
 
-def _front_depth(points: np.ndarray) -> np.ndarray:
-    """z by (x, y) at a quarter of the canvas's resolution, for landmarks that slide on the skin (lids, brows)."""
-    import cv2
-
-    dense = cv2.resize(points, None, fx=6, fy=6, interpolation=cv2.INTER_LINEAR)
+def _surface(points: np.ndarray, canvas_xy: np.ndarray) -> np.ndarray:
+    """The canvas's own points at a quarter of its resolution; pixels that no point covers take their neighbours'."""
+    dense = cv2.resize(np.dstack([points, canvas_xy]), None, fx=5, fy=5, interpolation=cv2.INTER_LINEAR)
     height, width = (side // 4 for side in canvas_size())
-    column, row = to_canvas(dense[..., 0], dense[..., 1])
+    column, row = to_canvas(dense[..., 3], dense[..., 4])
     column, row = (column / 4).astype(int), (row / 4).astype(int)
     keep = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    depth = np.full(height * width, -20.0, np.float32)
-    np.maximum.at(depth, (row * width + column)[keep], dense[..., 2][keep])
-    depth = depth.reshape(height, width)
-    filled = cv2.dilate(depth, np.ones((3, 3), np.uint8))
-    return np.where(depth > -19, depth, filled)
+    index = (row * width + column)[keep]
+    count = np.bincount(index, minlength=height * width).astype(np.float32)
+    total = np.stack([np.bincount(index, dense[..., i][keep], height * width) for i in range(3)], -1)
+    total = total.reshape(height, width, 3).astype(np.float32)
+    count = count.reshape(height, width)
+    surface = np.where(count[..., None] > 0, total / np.maximum(count, 1)[..., None], 0.0)
+    weight = (count > 0).astype(np.float32)
+    known = weight > 0
+    for spread in (2.0, 6.0, 30.0, 120.0):
+        soft = cv2.GaussianBlur(weight * known, (0, 0), spread)
+        filled = cv2.GaussianBlur(surface * known[..., None], (0, 0), spread) / np.maximum(soft, 1e-6)[..., None]
+        new = ~known & (soft > 1e-3)
+        surface = np.where(new[..., None], filled, surface)
+        known, weight = known | new, np.ones_like(weight)
+    return surface.astype(np.float32)

@@ -30,7 +30,9 @@ def scalp_height(azimuth: np.ndarray, actor: Actor) -> np.ndarray:
 
 def _cover(x: np.ndarray, y: np.ndarray, z: np.ndarray, actor: Actor, soft_cm: float) -> np.ndarray:
     azimuth = np.arctan2(np.abs(x), z + 1.0)
-    return smooth_step(y - scalp_height(azimuth, actor), -soft_cm, soft_cm)
+    slope = (scalp_height(azimuth + 0.04, actor) - scalp_height(azimuth - 0.04, actor)) / (0.08 * 7.0)
+    distance = (y - scalp_height(azimuth, actor)) / np.sqrt(1 + slope * slope)
+    return smooth_step(distance, -soft_cm, soft_cm)
 
 
 def lift_hair(head: Head, actor: Actor) -> np.ndarray:
@@ -40,10 +42,12 @@ def lift_hair(head: Head, actor: Actor) -> np.ndarray:
         return np.zeros(head.points.shape[:2], np.float32)
     x, y, z = (head.points[..., i] for i in range(3))
     rng = np.random.default_rng([actor.seed, 5])
-    amount = _cover(x, y - 0.5, z, actor, 0.8 if actor.hair != "scarf" else 0.35)
-    lumps = field(rng, *x.shape, 14 if actor.hair != "curly" else 5, 2)
-    rough = {"curly": 0.30, "short": 0.14, "side": 0.10, "scarf": 0.10}.get(actor.hair, 0.05)
+    amount = _cover(x, y - 0.7, z, actor, 1.3 if actor.hair != "scarf" else 0.7)
+    lumps = field(rng, *x.shape, 14 if actor.hair != "curly" else 7, 1)
+    rough = {"curly": 0.13, "short": 0.12, "side": 0.09, "scarf": 0.10}.get(actor.hair, 0.05)
     top = 0.62 + 0.38 * smooth_step(y, 1.0, 8.0) if actor.hair in ("short", "side") else np.ones_like(x)
+    if actor.hair in ("long", "bob"):
+        top = smooth_step(y, -1.0, 3.0)
     if actor.hair == "side":
         top = top * (1.0 + 0.22 * np.sin(np.clip(x / 6, -1, 1) * 1.5))
     return (lift * amount * top * (1 + rough * lumps)).astype(np.float32)
@@ -76,10 +80,10 @@ def paint_hair(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor) -
     rng = np.random.default_rng([actor.seed, 6])
     x, y = canvas_grid()
     height, width = canvas_size()
-    z = cv2.resize(head.depth_cm, (width, height), interpolation=cv2.INTER_LINEAR)
-    z = np.where(z < -15, -1.0, z)
-    soft = {"bald": 1.2, "buzz": 0.55}.get(actor.hair, 0.42)
-    cover = _cover(x, y, z, actor, soft).astype(np.float32)
+    at_x, at_y, at_z = cv2.split(cv2.resize(head.surface, (width, height), interpolation=cv2.INTER_LINEAR))
+    soft = {"bald": 1.2, "buzz": 0.55}.get(actor.hair, 0.55)
+    uneven = 0.13 * field(rng, height, width, 26, 2) if actor.hair not in ("long", "bob") else 0.0
+    cover = _cover(at_x, at_y + uneven, at_z, actor, soft).astype(np.float32)
     tone = np.array(actor.hair_colour, np.float32)
     if actor.hair == "bald":
         return
@@ -88,9 +92,9 @@ def paint_hair(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor) -
     under = np.clip(cover * 1.35 - 0.25, 0, 1) * strength
     layer = base + under[..., None] * (0.62 * tone - base)
     layer = np.clip(layer, 0, 255).astype(np.uint8)
-    count, length_cm = {"buzz": (52000, 0.18), "short": (15000, 1.5), "side": (15000, 2.4), "curly": (11000, 0.75),
+    count, length_cm = {"buzz": (70000, 0.18), "short": (20000, 1.5), "side": (20000, 2.4), "curly": (11000, 0.75),
                         "long": (15000, 3.0), "bob": (15000, 3.0), "tied": (15000, 2.2)}[actor.hair]
-    px, py = rng.uniform(-8.4, 8.4, count), rng.uniform(-9.0, 12.1, count)
+    px, py = rng.uniform(-11.4, 11.4, count), rng.uniform(-9.0, 12.1, count)
     column, row = to_canvas(px, py)
     at = (np.clip(row.astype(int), 0, height - 1), np.clip(column.astype(int), 0, width - 1))
     keep = cover[at] > rng.uniform(0.20, 0.95, count)
@@ -118,8 +122,8 @@ def _paint_scarf(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor)
     rng = np.random.default_rng([actor.seed, 6])
     x, y = canvas_grid()
     height, width = canvas_size()
-    z = cv2.resize(head.depth_cm, (width, height), interpolation=cv2.INTER_LINEAR)
-    cover = np.maximum(_cover(x, y, np.where(z < -15, -1.0, z), actor, 0.05),
+    at_x, at_y, at_z = cv2.split(cv2.resize(head.surface, (width, height), interpolation=cv2.INTER_LINEAR))
+    cover = np.maximum(_cover(at_x, at_y, at_z, actor, 0.05),
                        smooth_step(y / actor.shape.length, -11.9, -12.15)).astype(np.float32)
     folds = np.sin(2.1 * np.hypot(x * 1.05, y - 1.0) + 0.8 * field(rng, height, width, 130)) * 0.5
     weave = 0.06 * field(rng, height, width, 1.5)
@@ -143,32 +147,38 @@ class Curtains:
 CURTAIN_PX_PER_CM, CURTAIN_LEFT_CM, CURTAIN_TOP_CM, CURTAIN_WIDTH_CM, CURTAIN_HEIGHT_CM = 28.0, -14.0, 14.5, 28.0, 36.0
 
 
-def _hanging(actor: Actor, rng: np.random.Generator, root_x: tuple[float, float], root_y: tuple[float, float],
-             end_y: float, swing_cm: float, count: int, dark: float) -> np.ndarray:
-    """A fall of strands on both sides from roots to end_y: uint8 (H, W, 4)."""
+def _hanging(actor: Actor, rng: np.random.Generator, *, end_y: float, count: int, dark: float, behind: bool) -> np.ndarray:
+    """A fall of strands on both sides, from the parting over the temples to end_y: uint8 (H, W, 4)."""
     width, height = int(CURTAIN_WIDTH_CM * CURTAIN_PX_PER_CM), int(CURTAIN_HEIGHT_CM * CURTAIN_PX_PER_CM)
     layer = np.zeros((height, width, 4), np.uint8)
-    tone = np.array(actor.hair_colour, np.float32) * dark
+    half, part = 7.45 * actor.shape.width, 0.5 if actor.hair == "long" else -1.6
     side = rng.choice([-1.0, 1.0], count)
-    across = rng.uniform(0, 1, count)
-    x0 = root_x[0] + (root_x[1] - root_x[0]) * across
-    y0 = root_y[0] + (root_y[1] - root_y[0]) * across**1.6 + rng.normal(0, 0.25, count)
-    stop = end_y + rng.normal(0, 0.7, count)
-    t = np.linspace(0, 1, 13)[None]
-    lock = np.sin(across * 23 + side * 2)
-    x = x0[:, None] + swing_cm * np.sin(t * 1.9) * (0.4 + 0.6 * across[:, None]) + 0.32 * lock[:, None] * np.sin(
-        t * 7 + across[:, None] * 9) * t + 0.10 * rng.standard_normal(count)[:, None] * t
-    x -= 1.1 * np.clip(t - 0.75, 0, 1) * (end_y > -14)
-    y = y0[:, None] + (stop - y0)[:, None] * t
-    px = ((side[:, None] * x) - CURTAIN_LEFT_CM) * CURTAIN_PX_PER_CM
+    depth = rng.uniform(0, 1, count)[:, None]          # 0: nearest the face … 1: outermost
+    lock = np.floor(depth * 9 + 0.25 * rng.standard_normal((count, 1)))
+    t = np.linspace(0, 1, 25)[None]
+    turn = np.clip(t / 0.34, 0, 1) * np.pi / 2
+    fall = np.clip((t - 0.34) / 0.66, 0, 1)
+    root_y = actor.hairline_cm + 0.1 + (12.0 - actor.hairline_cm) * depth
+    wide = half - 1.35 + 2.3 * depth if not behind else half - 3.5 + 4.2 * depth
+    bend_y = 1.6 + 1.6 * depth
+    x = part * side[:, None] + (wide - part * side[:, None]) * np.sin(turn) ** 1.15
+    y = root_y + (bend_y - root_y) * (1 - np.cos(turn))
+    tip = end_y + 1.1 * rng.standard_normal((count, 1)) - 0.6 * depth
+    y = y + (tip - bend_y) * fall
+    wave = 0.42 if actor.hair == "long" else 0.12
+    x = x + wave * np.sin(fall * 8.5 + lock * 1.7 + side[:, None]) * fall**0.7 + 0.16 * np.sin(lock * 5.1) * fall
+    x = x + (0.9 if actor.hair == "long" else 0.5) * np.sin(fall * 2.2) * (0.35 + 0.65 * depth)
+    x = x - (0.9 if actor.hair == "bob" else 0.2) * fall**3 + 0.13 * rng.standard_normal((count, 1)) * (0.3 + fall)
+    px = (side[:, None] * x - CURTAIN_LEFT_CM) * CURTAIN_PX_PER_CM
     py = (CURTAIN_TOP_CM - y) * CURTAIN_PX_PER_CM
-    lamp = np.sign(actor.light.azimuth_deg)
-    shade = np.clip(0.8 + 0.18 * lock + 0.22 * rng.standard_normal(count) + 0.16 * side * lamp, 0.25, 1.9)
-    order = np.argsort(shade + 0.3 * rng.standard_normal(count))
+    glow = 0.85 + 0.09 * np.sin(lock * 2.9)
+    glow = glow - 0.20 * (depth < 0.10)
+    shade = np.clip(glow + 0.22 * rng.standard_normal((count, 1)), 0.25, 1.7)[:, 0] * dark
+    tone = np.array(actor.hair_colour, np.float32)
     path = np.round(np.stack([px, py], -1) * 16).astype(np.int32)
-    for i in order:
+    for i in np.argsort(depth[:, 0] + 0.25 * rng.standard_normal(count)):
         value = tuple(float(v) for v in np.clip(tone * shade[i] + 3, 0, 255))
-        cv2.polylines(layer, [path[i]], False, (*value, 255.0), 2, cv2.LINE_AA, 4)
+        cv2.polylines(layer, [path[i]], False, (*value, 255.0), 1 if i % 3 else 2, cv2.LINE_AA, 4)
     return layer
 
 
@@ -177,15 +187,17 @@ def hang_hair(actor: Actor) -> Curtains:
     rng = np.random.default_rng([actor.seed, 7])
     if actor.hair not in ("long", "bob"):
         return Curtains(None, None)
-    end = -22.0 if actor.hair == "long" else -10.5
-    half = 7.6 * actor.shape.width
-    behind = _hanging(actor, rng, (0.0, half + 0.5), (9.0, 4.0), end, 1.5, 3200, 0.62)
-    before = _hanging(actor, rng, (half - 1.15, half + 0.75), (6.6, 3.5), end + 0.5, 0.75, 1700, 1.0)
-    return Curtains(_linear(behind), _linear(before))
+    end = -19.5 if actor.hair == "long" else -10.0
+    behind = _hanging(actor, rng, end_y=end, count=3000, dark=0.55, behind=True)
+    before = _hanging(actor, rng, end_y=end, count=3400, dark=1.0, behind=False)
+    return Curtains(_linear(behind, actor), _linear(before, actor))
 
 
-def _linear(layer: np.ndarray) -> np.ndarray:
+def _linear(layer: np.ndarray, actor: Actor) -> np.ndarray:
     alpha = layer[..., 3:].astype(np.float32) / 255
     colour = layer[..., :3].astype(np.float32) / np.maximum(alpha, 1e-3)
-    shine = 1 + 0.5 * gauss(np.linspace(CURTAIN_TOP_CM, CURTAIN_TOP_CM - CURTAIN_HEIGHT_CM, len(layer)), 3.0, 2.2)
-    return np.dstack([(np.clip(colour, 0, 255) / 255) ** 2 * shine[:, None, None], alpha]).astype(np.float32)
+    height = np.linspace(CURTAIN_TOP_CM, CURTAIN_TOP_CM - CURTAIN_HEIGHT_CM, len(layer))
+    shine = 0.72 + 0.75 * gauss(height, 6.0, 1.8) - 0.25 * smooth_step(height, 0.0, -14.0)
+    across = np.linspace(-1, 1, layer.shape[1]) * np.sin(np.deg2rad(actor.light.azimuth_deg))
+    light = shine[:, None] * (1 + 0.9 * across[None])
+    return np.dstack([(np.clip(colour, 0, 255) / 255) ** 2 * light[..., None], alpha]).astype(np.float32)

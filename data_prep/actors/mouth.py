@@ -36,10 +36,10 @@ class MouthInside:
         wide = 0.5 + 0.5 * actor.shape.mouth_half_width_cm / 2.55
         tone = np.array([0.74, 0.69, 0.60], np.float32) * (1.02 - 0.22 * actor.age + 0.05 * rng.standard_normal())
         tone[2] *= 1.0 - 0.12 * actor.age
-        self._upper = Part(_arch(self._y + 1.15, self._y - 0.30, 8.05, 2.75 * wide),
+        self._upper = Part(_arch(self._y + 1.10, self._y - 0.35, 8.05, 2.75 * wide),
                            _teeth(rng, UPPER_WIDTHS_CM, 1.45, tone, down=True))
-        self._lower = Part(_arch(self._y - 0.26, self._y - 1.55, 7.85, 2.55 * wide),
-                           _teeth(rng, LOWER_WIDTHS_CM, 1.29, tone * 0.92, down=False))
+        self._lower = Part(_arch(self._y - 0.42, self._y - 1.71, 7.8, 2.55 * wide),
+                           _teeth(rng, LOWER_WIDTHS_CM, 1.29, tone * 0.80, down=False))
         self._tongue_colour = _tongue_texture(rng)
 
     def parts(self, mouth: MouthShape) -> tuple[Part, ...]:
@@ -51,11 +51,11 @@ class MouthInside:
         return (tongue, lower, self._upper) if mouth.tongue < 0.4 else (lower, tongue, self._upper)
 
     def _tongue(self, mouth: MouthShape) -> np.ndarray:
-        back, across = np.meshgrid(np.linspace(0, 1, 14), np.linspace(-1, 1, 17), indexing="ij")
-        tip_y = self._y - 1.00 + 0.80 * mouth.tongue + 0.30 * mouth.tongue_out
+        back, across = np.meshgrid(np.linspace(1, 0, 14), np.linspace(-1, 1, 17), indexing="ij")
+        tip_y = self._y - 0.78 + 0.62 * mouth.tongue + 0.30 * mouth.tongue_out
         tip_z = 7.35 + 0.35 * mouth.tongue + 1.25 * mouth.tongue_out
-        half = 1.75 * np.clip(back * 4 + 0.12, 0, 1) ** 0.5 * (1 - 0.25 * mouth.rounding)
-        y = tip_y + 0.85 * np.sin(np.pi * back * 0.62) * (1 - 0.45 * mouth.tongue) - 0.30 * across**2
+        half = 2.05 * np.clip(back * 4 + 0.12, 0, 1) ** 0.5 * (1 - 0.25 * mouth.rounding)
+        y = tip_y + 1.25 * np.sin(np.pi * back * 0.62) * (1 - 0.45 * mouth.tongue) - 0.30 * across**2
         y = y - 0.10 * np.exp(-((across / 0.14) ** 2)) * np.clip(back * 3, 0, 1) - 0.25 * np.exp(-back / 0.06)
         return np.stack([half * across, y, tip_z - 4.2 * back], axis=-1).astype(np.float32)
 
@@ -118,10 +118,10 @@ def _tongue_texture(rng: np.random.Generator) -> np.ndarray:
     grain = 1 + 0.10 * field(rng, rows, columns, 2.5) + 0.08 * field(rng, rows, columns, 9)
     across = np.linspace(-1, 1, columns)[None]
     back = np.linspace(0, 1, rows)[:, None]
-    shade = (1 - 0.35 * np.abs(across) ** 2.5) * (1 - 0.80 * back**0.8) * (1 - 0.18 * np.exp(-((across / 0.1) ** 2)))
+    shade = (1 - 0.35 * np.abs(across) ** 2.5) * (1 - 0.88 * back**0.55) * (1 - 0.18 * np.exp(-((across / 0.1) ** 2)))
     image = np.empty((rows, columns, 4), np.float32)
     image[..., :3] = tone * (grain * shade)[..., None]
-    image[..., 3] = 1.0
+    image[..., 3] = np.clip((1 - np.abs(across)) / 0.22, 0, 1) ** 1.5
     shine = np.exp(-(((back - 0.10) / 0.05) ** 2)) * (0.5 + 0.5 * field(rng, rows, columns, 5)) * np.exp(-((across / 0.5) ** 2))
     image[..., :3] += 0.10 * np.clip(shine, 0, 1)[..., None]
-    return cv2.GaussianBlur(image, (0, 0), 1.0)
+    return np.ascontiguousarray(cv2.GaussianBlur(image, (0, 0), 1.0)[::-1])

@@ -121,7 +121,7 @@ def _lips(
     height, width = x.shape
     above = y - mouth_line_y(x, actor.shape)
     tone = np.array(actor.lips, np.float32)
-    lines = field(rng, 24, width, 4.0, 1)[0][None, :] + 0.5 * field(rng, height, width, 7, 2)
+    lines = cv2.resize(field(rng, height // 9, width, 4.0), (width, height)) * 0.8 + 0.6 * field(rng, height, width, 6, 2)
     shade = 1.0 + 0.035 * lines - 0.10 * (above > 0) - 0.22 * gauss(above, 0, 0.12)
     blotch = 1 + 0.03 * field(rng, height, width, 16, 2)
     painted = tone * (shade * blotch)[..., None]
@@ -131,7 +131,7 @@ def _lips(
     rim = rim * smooth_step(np.abs(x), actor.shape.mouth_half_width_cm, 0.4 * actor.shape.mouth_half_width_cm)
     colour *= (1 + 0.05 * rim)[..., None]
     relief *= 1 - 0.7 * lips
-    relief += lips * 1.1 * lines
+    relief += lips * 0.6 * lines
     gloss += lips * (0.50 + 0.22 * field(rng, height, width, 5, 2) - gloss)
 
 
@@ -142,8 +142,10 @@ def _shadows(colour: np.ndarray, x: np.ndarray, y: np.ndarray, actor: Actor) -> 
     nose = level / shape.nose_length
     n = shape.nose_width
     hole = np.exp(-(((ax - 0.60 * n - 0.5 * (nose + 4.55)) / 0.30) ** 2 + ((nose + 4.60) / 0.125) ** 2) ** 1.6)
-    dark = 0.80 * hole + 0.24 * gauss(x, 0, 0.9 * n) * gauss(nose, -4.82, 0.16)
-    dark += 0.30 * np.exp(-(((ax - 1.55 * n) / 0.13) ** 2 + ((nose + 4.25) / 0.38) ** 2))
+    dark = 0.78 * hole + 0.15 * gauss(x, 0, 0.9 * n) * gauss(nose, -4.82, 0.16)
+    wing = np.hypot((ax - 1.16 * n) / 0.50, (nose + 4.18) / 0.50)
+    dark += 0.34 * gauss(wing, 1.08, 0.16) * smooth_step(ax, 1.05 * n, 1.45 * n) * smooth_step(nose, -3.55, -4.0)
+    dark += 0.16 * gauss(wing, 1.0, 0.25) * smooth_step(ax, 1.2 * n, 0.8 * n) * smooth_step(nose, -3.6, -3.9)
     w = shape.mouth_half_width_cm
     dark += 0.55 * gauss(above, 0, 0.045) * smooth_step(ax, w + 0.12, w - 0.25)
     dark += 0.30 * np.exp(-(((ax - w - 0.03) / 0.18) ** 2 + (above / 0.14) ** 2))
@@ -159,7 +161,7 @@ def _shadows(colour: np.ndarray, x: np.ndarray, y: np.ndarray, actor: Actor) -> 
 def _brows(colour: np.ndarray, actor: Actor, rng: np.random.Generator) -> None:
     e, thick = actor.shape.eye_distance_cm, actor.brow_thickness
     base = np.array(actor.hair_colour if actor.hair != "scarf" else (44, 32, 27), np.float32)
-    base = np.minimum(base, 150) * 0.72 + 0.06 * np.array(actor.skin)
+    base = np.minimum(base, 150) * 0.62 + 0.05 * np.array(actor.skin)
     for side in (-1, 1):
         count = int(420 * (0.6 + 0.4 * thick))
         along = rng.uniform(0, 1, count) ** 0.9
@@ -176,8 +178,8 @@ def _brows(colour: np.ndarray, actor: Actor, rng: np.random.Generator) -> None:
         column, row = to_canvas(side * x, y)
         layer = np.zeros(colour.shape[:2], np.uint8)
         strands(layer, np.stack([column, row], 1), steps, rng.uniform(60, 170, count))
-        soft = cv2.GaussianBlur(layer, (0, 0), 4).astype(np.float32) * 0.5
-        weight = np.clip(np.maximum(layer.astype(np.float32), soft) / 255 * 1.1, 0, 0.92)
+        soft = cv2.GaussianBlur(layer, (0, 0), 5).astype(np.float32) * 1.25
+        weight = np.clip((0.55 * layer.astype(np.float32) + soft) / 255, 0, 0.93)
         colour[:] = mix(colour.astype(np.float32), base, weight).astype(np.uint8)
 
 
@@ -185,12 +187,13 @@ def _beard_area(x: np.ndarray, y: np.ndarray, lips: np.ndarray, actor: Actor) ->
     level, ax = y / actor.shape.length, np.abs(x)
     w = actor.shape.mouth_half_width_cm
     above = y - mouth_line_y(x, actor.shape)
-    moustache = np.exp(-(((ax - 1.2) / 1.75) ** 4)) * smooth_step(level, -4.85, -5.25) * smooth_step(above, -0.9, 0.2)
+    drop = level + 4.95 + 0.10 * ax + 0.12 * gauss(x, 0, 0.2)
+    moustache = np.exp(-((ax / (w + 0.55)) ** 6)) * smooth_step(drop, 0.0, -0.45) * smooth_step(above, -0.9, 0.2)
     cheek_line = -6.6 + 0.20 * np.clip(ax - 3.0, 0, 3.2) ** 1.9
     full = smooth_step(level - cheek_line, 0.5, -0.9) * smooth_step(level, -13.2, -11.6)
     chin = np.exp(-((ax / (w * 0.92)) ** 6)) * smooth_step(above, -1.2, -1.9) * smooth_step(level, -12.2, -11.2)
     ring = np.exp(-(((ax - w - 0.35) / 0.55) ** 2)) * smooth_step(above, 0.9, 0.2) * smooth_step(above, -3.0, -2.0)
-    bare = gauss(ax, 1.15, 0.7) * gauss(above, -1.55, 0.35) * 0.8
+    bare = gauss(ax, 1.15, 0.6) * gauss(above, -1.55, 0.30) * 0.55
     area = {"stubble": np.maximum(full * (1 - bare * 0.5), moustache), "full": np.maximum(full * (1 - bare), moustache),
             "moustache": moustache, "goatee": np.maximum(np.maximum(chin * (1 - bare), ring), moustache)}[actor.beard]
     return np.clip(area * (1 - 1.2 * cv2.dilate(lips.astype(np.float32), np.ones((3, 3)))), 0, 1)
@@ -201,7 +204,7 @@ def _beard(
     actor: Actor, rng: np.random.Generator,
 ) -> None:
     area = _beard_area(x, y, lips, actor)
-    area *= np.clip(1 + 0.25 * field(rng, *x.shape, 22, 2), 0, 1.2)
+    area *= np.clip(1 + (0.12 if actor.beard == 'full' else 0.22) * field(rng, *x.shape, 22, 2), 0, 1.2)
     tone = np.array(actor.beard_colour or actor.hair_colour, np.float32)
     stubble = actor.beard == "stubble"
     count = 26000 if stubble else 30000
@@ -216,9 +219,9 @@ def _beard(
     angle = angle[:, None] + np.linspace(-0.25, 0.25, 4) * rng.standard_normal(len(px))[:, None]
     steps = np.stack([np.cos(angle), -np.sin(angle)], -1) * length[:, None, None]
     under = cv2.GaussianBlur(area, (0, 0), 5)
-    painted = mix(colour.astype(np.float32), 0.5 * tone + (0.35 if stubble else 0.12) * np.array(actor.skin),
-                  (0.30 if stubble else 0.80) * under)
-    shade = rng.uniform(0.45, 1.25, len(px))[:, None] * tone[None] + 6
+    painted = mix(colour.astype(np.float32), 0.5 * tone + (0.35 if stubble else 0.18) * np.array(actor.skin),
+                  (0.30 if stubble else 0.66) * under**1.3)
+    shade = rng.uniform(0.45, 1.35, len(px))[:, None] * tone[None] + rng.uniform(2, 26, len(px))[:, None]
     layer = np.clip(painted, 0, 255).astype(np.uint8)
     strands(layer, np.stack([column, row], 1), steps, shade)
     weight = (0.60 if stubble else 0.92) * np.clip(under * 1.6, 0, 1)

@@ -53,7 +53,7 @@ class Stage:
         level = self.head.points[..., 1] / actor.shape.length
         self._held = smooth_step(level, -11.9, -16.5).astype(np.float32)
         self._sampling = plan_samples(self.head.points + self._lift, 0.78 / self._camera.scale, self.head.split)
-        self._neutral = np.ascontiguousarray(self.head.points[..., :2])
+        self._neutral = self.head.canvas_xy
         self._inside = MouthInside(actor)
         self._plans: dict[tuple[int, ...], object] = {}
         self._backdrop = backdrop(actor, width, height)
@@ -212,10 +212,10 @@ def _ear_points(actor: Actor) -> list[np.ndarray]:
     """The two ears as grids (EAR_ROWS, EAR_COLUMNS, 3), cm."""
     down = np.linspace(0, 1, EAR_ROWS)[:, None]
     out = np.linspace(0, 1, EAR_COLUMNS)[None]
-    reach = (0.35 + np.sin(np.pi * np.clip(down * 0.86 + 0.12, 0, 1)) ** 0.7) * (1.25 - 0.55 * down)
+    reach = np.sin(np.pi * np.clip(down * 0.90 + 0.09, 0, 1)) ** 0.55 * (1.55 - 0.75 * down)
     x = 6.75 * actor.shape.width - 0.25 * down * 2 + 1.05 * reach * out
     y = 1.6 - 5.6 * down * actor.shape.length + 0.5 * out * (1 - 2 * down)
-    z = -1.4 - 1.5 * reach * out + 0.38 * np.exp(-(((out - 0.92) / 0.16) ** 2)) - 0.45 * np.exp(
+    z = -1.4 - 1.5 * reach * out + 0.16 * np.exp(-(((out - 0.92) / 0.16) ** 2)) - 0.16 * np.exp(
         -(((out - 0.5) / 0.2) ** 2))
     right = np.stack(np.broadcast_arrays(x, y, z), axis=-1).astype(np.float32)
     left = right[:, ::-1].copy()
