@@ -36,8 +36,41 @@ class PrepareConfig:
     least_inter_ocular_px: float = 28.0
     most_yaw_deg: float = 40.0
     most_pitch_deg: float = 35.0
+    most_roll_deg: float = 45.0
     least_speech_share: float = 0.15
+    least_sharpness: float = 0.8  # grey levels; see data_prep/quality.py
+    least_brightness: float = 28.0  # grey levels, 0 to 255
+    most_repeated_share: float = 0.15  # of frames that repeat the one before while their neighbours move
+    least_mouth_motion: float = 0.006  # standard deviation of the mouth's opening, head units
+    least_head_motion: float = 0.002  # the same of the head's place; below both, the picture stands still
+    offset_reach_s: float = 0.48  # sound is searched for this much early and late
     window_crf: int = 14
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How lips are generated and put back.
+
+    `face` says whose: "" (must be clear), "largest", "left", "right", or a number counted from the left.
+    """
+
+    steps: int = 2
+    guidance: float = 1.0
+    seed: int = 0
+    face: str = ""
+    detector: str = "mediapipe"
+    window: WindowConfig = field(default_factory=WindowConfig)
+    opening: float = 1.0  # scales how far the mouth departs from rest
+    least_inter_ocular_px: float = 14.0
+    most_yaw_deg: float = 45.0
+    most_pitch_deg: float = 40.0
+    fade_frames: int = 3  # blend with the source where rendering begins or ends in the middle of a shot
+    feather: float = 0.09  # of the window's side; lies inside the mask
+    colour_smooth_frames: float = 4.0
+    crf: float = 18.0
+    tail_s: float = 0.25  # `say`: how long the picture goes on after the last sound
+    photo_most_px: int = 1920  # a larger photo is scaled to this side
+    photo_motion: float = 1.0  # 0: the head of a photo stays still
 
 
 T = TypeVar("T")

@@ -47,6 +47,8 @@ class ClipRecord:
     offset_score: float = 0.0
     sharpness: float = 0.0
     yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    brightness: float = 0.0  # mean luma of the windows, 0 to 255
     speech_share: float = 0.0
     score: float = 0.0
     language: str = ""

@@ -1,0 +1,137 @@
+"""Who speaks, and how late the sound is: what is seen of a mouth against what is heard.
+
+    score(k) = corr(opening seen at t, opening heard at t + k/fps)
+    file(k)  = Σ_clips F·score(k) / Σ_clips F           offset_frames = argmax_k file(k), refined by a parabola
+
+"Heard" is the opening that the shape model predicts from the sound; without a base model it is how loud the speech
+is. A camera and its microphone are apart by one constant, so all clips of a file vote for one offset. Of two faces
+seen at the same time, the one whose score is higher speaks.
+
+Source: Chung & Zisserman 2016 search the same way, with an embedding distance in place of the correlation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from data_prep.clips import Span
+from lipsync.faces.align import MOUTH_POINTS, mouth_opening
+from lipsync.model.speech_to_shape import ShapeModel, predict_shape
+from lipsync.speech.features import MEL_RATE_HZ, frame_levels_db, log_mel, mono_16k
+from lipsync.sync.offset import correlation
+from lipsync.types import Sound
+
+_BLOCK_S, _EDGE_S = 60.0, 2.0
+_SAME_TIME_SHARE = 0.5
+
+
+class SyncJudge(Protocol):
+    """Hears how far a mouth would open."""
+
+    name: str
+    least_score: float  # of a whole file, for its offset to be believed
+    least_margin: float  # by which the best lag must beat lag 0
+    least_s: float  # of clips in the file
+
+    def heard(self, sound: Sound) -> np.ndarray:
+        """(T,) at MEL_RATE_HZ from the levelled sound's first sample; any unit."""
+        ...
+
+
+class EnergyJudge:
+    """Takes loudness for opening: rough, needs nothing."""
+
+    name = "energy"
+    least_score = 0.4
+    least_margin = 0.15
+    least_s = 8.0
+
+    def heard(self, sound: Sound) -> np.ndarray:
+        """Level between 45 dB under the loudest and the loudest, smoothed over 70 ms."""
+        levels = frame_levels_db(mono_16k(sound)).astype(np.float64)
+        top = np.percentile(levels, 99)
+        kernel = np.hanning(9)[1:-1]
+        return np.convolve(np.maximum(levels - top + 45.0, 0.0), kernel / kernel.sum(), mode="same")
+
+
+class ShapeJudge:
+    """The shape model's opening. `model`: in eval mode, with its space set."""
+
+    least_score = 0.3
+    least_margin = 0.03
+    least_s = 2.0
+
+    def __init__(self, model: ShapeModel, name: str = "shape") -> None:
+        self.model, self.name = model, name
+        space = model.space
+        delta = (space.basis * space.std[:, None]).reshape(space.size, MOUTH_POINTS, 2)
+        self._weights = (delta[:, [30, 29, 28], 1] - delta[:, [24, 25, 26], 1]).mean(1)
+
+    def heard(self, sound: Sound) -> np.ndarray:
+        """Predicted opening, head units, a minute at a time so that memory stays flat."""
+        mel = log_mel(sound)
+        block, edge = int(_BLOCK_S * MEL_RATE_HZ), int(_EDGE_S * MEL_RATE_HZ)
+        out = np.empty(len(mel))
+        for first in range(0, len(mel), block):
+            last, before = min(len(mel), first + block), max(0, first - edge)
+            times_s = np.arange(first - before, last - before) / MEL_RATE_HZ
+            out[first:last] = predict_shape(self.model, mel[before : last + edge], times_s) @ self._weights
+        return out
+
+
+@dataclass(frozen=True)
+class FileSync:
+    """A file's offset (positive: the sound comes late; 0 where it is not clear) and its score there."""
+
+    offset_frames: float
+    score: float
+
+
+def score_curve(span: Span, heard: np.ndarray, heard_start_s: float, gap_s: float, reach: int) -> np.ndarray:
+    """score(k) for k = −reach…reach, float64 (2·reach + 1,); −1 where either side is constant."""
+    seen = mouth_opening(span.mouth)
+    clock = heard_start_s + np.arange(len(heard)) / MEL_RATE_HZ
+    lags = np.arange(-reach, reach + 1) * gap_s
+    curve = [correlation(seen, np.interp(span.times_s + lag, clock, heard)) for lag in lags]
+    return np.nan_to_num(np.array(curve), nan=-1.0)
+
+
+def file_sync(curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: SyncJudge) -> FileSync:
+    """The one offset that a file's clips vote for, each by its length; 0 where the vote is not clear."""
+    if not len(curves):
+        return FileSync(0.0, 0.0)
+    pooled = np.average(np.stack(curves), axis=0, weights=np.asarray(lengths_s))
+    reach, best = len(pooled) // 2, int(pooled.argmax())
+    place, inside = float(best - reach), 0 < best < len(pooled) - 1
+    if inside:
+        a, b, c = pooled[best - 1 : best + 2]
+        place += float(0.5 * (a - c) / (a - 2 * b + c)) if a - 2 * b + c < -1e-9 else 0.0
+    score = float(pooled[best])
+    clear = score >= judge.least_score and score - float(pooled[reach]) >= judge.least_margin
+    believed = inside and clear and sum(lengths_s) >= judge.least_s
+    if not believed:
+        return FileSync(0.0, float(pooled[reach]))
+    return FileSync(round(place, 2), score)
+
+
+def silent_rivals(spans: Sequence[Span], scores: Sequence[float]) -> set[int]:
+    """Which spans to drop because a face seen at the same time follows the sound better: indices."""
+    losers: set[int] = set()
+    order = sorted(range(len(spans)), key=lambda i: (-scores[i], spans[i].first))
+    for place, i in enumerate(order):
+        if i in losers:
+            continue
+        losers |= {j for j in order[place + 1 :] if _same_time(spans[i], spans[j])}
+    return losers
+
+
+def _same_time(a: Span, b: Span) -> bool:
+    shared = min(a.last, b.last) - max(a.first, b.first)
+    return shared > _SAME_TIME_SHARE * min(a.last - a.first, b.last - b.first)
+
+
+def open_judge() -> SyncJudge:
+    """The best judge there is: the shape model of the default base, else loudness."""
+    return EnergyJudge()
