@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from lipsync.errors import MediaError
 from lipsync.media.colour import matrix_of, to_rgb
 from lipsync.media.orient import Orientation, orientation_of
-from lipsync.media.source import Source, open_source, picture_stream
+from lipsync.media.source import Source, open_source, picture_stream, sound_stream
 from lipsync.types import Frame, VideoInfo
 
 _STILL_RATE = Fraction(25)
@@ -188,13 +188,13 @@ def _check_colour(source: Source, frame: VideoFrame) -> None:
 
 
 def _info(source: Source, stream: VideoStream, frame: VideoFrame) -> VideoInfo:
-    container, time_base, rate = source.container, _time_base(stream), _rate(stream)
+    time_base, rate = _time_base(stream), _rate(stream)
     still = _is_still(source, stream)
     duration_s = _duration_s(source, stream)
     frames = 1 if still else stream.frames or round(duration_s * rate)
     turn = orientation_of(frame, source.path if still else None)
     width, height = (frame.height, frame.width) if turn.transposed else (frame.width, frame.height)
-    sound = next(iter(container.streams.audio), None)
+    sound = sound_stream(source)
     return VideoInfo(
         path=source.path,
         width=width,

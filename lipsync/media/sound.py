@@ -21,11 +21,12 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from lipsync.errors import MediaError
-from lipsync.media.source import Source, open_source
+from lipsync.media.source import Source, open_source, sound_stream
 from lipsync.media.whole import WholeFile
 from lipsync.types import Sound
 
 _JITTER_S = 0.02  # a smaller difference between stated and counted time is rounding, not a gap
+_SILENCE_S = 3600.0  # the most silence that is put where a file states none
 _PREROLL_S = 0.5  # decoded before a wanted part, for codecs whose frames lean on earlier ones
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FRAME = 1024
@@ -65,8 +66,8 @@ def read_sound(
         MediaError: not media, or sound that breaks off, naming the time (unless `tolerant`).
     """
     with open_source(path) as source:
-        stream = source.container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
+        stream = sound_stream(source)
+        if stream is None:
             return None
         if start_s is not None and stream.time_base:
             wanted = source.zero_pts(stream.time_base) + round(Fraction(start_s - _PREROLL_S) / stream.time_base)
@@ -91,7 +92,7 @@ def read_sound(
             runs[-1].pieces += [piece.to_ndarray() for piece in resampler.resample(frame)]
             next_s += length_s
         _drain(resampler, runs)
-        return _part(_join(runs, rate, mono), start_s, end_s)
+        return _part(_join(source.path, runs, rate, mono), start_s, end_s)
 
 
 def _timed(source: Source, stream: AudioStream, tolerant: bool) -> Iterator[tuple[AudioFrame, float]]:
@@ -128,8 +129,8 @@ def _drain(resampler: AudioResampler | None, runs: list[_Run]) -> None:
         runs[-1].pieces += [piece.to_ndarray() for piece in resampler.resample(None)]
 
 
-def _join(runs: list[_Run], rate: int, mono: bool) -> Sound | None:
-    """Place every run at its time; later sound wins where two overlap."""
+def _join(path: Path, runs: list[_Run], rate: int, mono: bool) -> Sound | None:
+    """Place every run at its time; later sound wins where two overlap. Raises MediaError for a leap of hours."""
     parts = [(run.start_s, np.concatenate(run.pieces, axis=1)) for run in runs if run.pieces]
     if not parts:
         return None
@@ -137,6 +138,9 @@ def _join(runs: list[_Run], rate: int, mono: bool) -> Sound | None:
     channels = max(part.shape[0] for _, part in parts)
     places = [round((begin - start_s) * rate) for begin, _ in parts]
     length = max(place + part.shape[1] for place, (_, part) in zip(places, parts, strict=True))
+    silence_s = (length - sum(part.shape[1] for _, part in parts)) / rate
+    if silence_s > _SILENCE_S:  # a damaged or crafted time stamp would otherwise ask for any amount of memory
+        raise MediaError(f"{path}: its sound leaps over {silence_s:.0f} s of nothing; it is damaged: convert it to MP4")
     samples = np.zeros((length,) if mono else (length, channels), dtype=np.float32)
     for place, (_, part) in zip(places, parts, strict=True):
         span = slice(place, place + part.shape[1])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import Flags as FormatFlags
 from av.stream import Disposition
@@ -29,6 +30,7 @@ from lipsync.media.lengths import cut_part
 _PLAYLISTS = {"hls", "dash", "concat", "concatf", "imf", "sdp", "rtsp", "rtp", "sap", "webm_dash_manifest"}
 _TEXT = {"tty", "bin", "xbin", "adf", "idf", "rcwt"}
 _TILED = {"heic", "heix", "heim", "heis", "mif1"}  # photo brands of the MP4 family
+_LARGEST_PX = 16384
 _NO_PROTOCOL = {"protocol_whitelist": "none"}
 
 
@@ -123,8 +125,28 @@ def picture_stream(source: Source) -> VideoStream:
         raise MediaError(f"{source.path}: a photo made of tiles (HEIC), which is not read; save it as JPEG or PNG")
     best = source.container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
-    if stream.codec_context is None or not stream.width or not stream.height:
+    if stream.codec_context is None:  # PyAV: no decoder knows the codec
+        raise MediaError(f"{source.path}: its pictures are in a codec that is not known; convert it to MP4 (H.264)")
+    if not stream.width or not stream.height:
         raise MediaError(f"{source.path}: its picture ({stream.name}) has no size; the file is damaged or no video")
+    if max(stream.width, stream.height) > _LARGEST_PX:
+        raise MediaError(
+            f"{source.path}: {stream.width}×{stream.height} px, more than {_LARGEST_PX} px a side; scale it down"
+        )
+    return stream
+
+
+def sound_stream(source: Source) -> AudioStream | None:
+    """The stream of sound that a player would choose; None: the file has none.
+
+    Raises:
+        MediaError: there is sound, but in a codec that is not known.
+    """
+    stream = source.container.streams.best("audio") or next(iter(source.container.streams.audio), None)
+    if not isinstance(stream, AudioStream):
+        return None
+    if stream.codec_context is None:
+        raise MediaError(f"{source.path}: its sound is in a codec that is not known; convert it to MP4 (AAC)")
     return stream
 
 

@@ -9,7 +9,7 @@ import pytest
 from made_media import BLUE, GREEN, QUARTER_TURNS, RED, corners, make_video, number_of, numbered, peak_memory_mb
 
 from lipsync.errors import MediaError
-from lipsync.media import probe, read_frames
+from lipsync.media import probe, read_frames, read_sound
 
 CONTAINERS = {
     "h264.mp4": {},
@@ -265,3 +265,36 @@ def test_reading_holds_no_more_memory_for_a_longer_file(tmp_path):
     code = "from lipsync.media import read_frames\nassert sum(1 for _ in read_frames(r'{}')) == {}"
     short, long = (peak_memory_mb(code.format(tmp_path / f"{count}.mp4", count)) for count in (100, 600))
     assert long - short < 25, f"{short:.0f} MB for 100 pictures, {long:.0f} MB for 600"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts"])
+def test_damage_anywhere_raises_media_errors_only(tmp_path, name):
+    """Random bytes over a file, a third of them in its head: read, or refused; never another exception."""
+    sound = np.zeros((8820, 1), np.float32)
+    make_video(tmp_path / name, range(10), sound=sound)
+    whole, rng, outcomes = (tmp_path / name).read_bytes(), np.random.default_rng(0), set()
+    for trial in range(30):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data) if trial % 3 else min(len(data), 1500), rng.integers(1, 30)):
+            data[place] = rng.integers(256)
+        (tmp_path / "damaged").write_bytes(data)
+        for read in (probe, lambda path: list(read_frames(path)), read_sound):
+            try:
+                read(tmp_path / "damaged")
+                outcomes.add("read")
+            except MediaError as error:
+                outcomes.add("refused")
+                assert "damaged" in str(error)
+    assert outcomes == {"read", "refused"}
+
+
+def test_an_unknown_codec_is_named(tmp_path):
+    make_video(tmp_path / "a.mkv", range(5), sound=np.zeros((8820, 1), np.float32))
+    data = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "video.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_XXXX4/ISO/AVC"))
+    (tmp_path / "audio.mkv").write_bytes(data.replace(b"A_AAC", b"A_XXC"))
+    with pytest.raises(MediaError, match="pictures are in a codec that is not known"):
+        probe(tmp_path / "video.mkv")
+    with pytest.raises(MediaError, match="sound is in a codec that is not known"):
+        read_sound(tmp_path / "audio.mkv")
+    assert len(list(read_frames(tmp_path / "audio.mkv"))) == 5

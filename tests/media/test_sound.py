@@ -67,6 +67,14 @@ def test_a_gap_is_silence_and_shifts_nothing_after_it(tmp_path):
     assert heard.duration_s == pytest.approx(2.5, abs=0.03)
 
 
+def test_a_leap_of_hours_asks_for_no_memory(tmp_path):
+    """A damaged or crafted time stamp: 30 hours of silence would be 7 GB."""
+    gap = (1024 * 20, RATE * 3600 * 30)
+    make_video(tmp_path / "a.mkv", range(5), sound=clicks(RATE, PLACES[:1], RATE), sound_codec="pcm_s16le", gap=gap)
+    with pytest.raises(MediaError, match="leaps over 108000 s"):
+        read_sound(tmp_path / "a.mkv")
+
+
 def test_millisecond_clocks_do_not_tear_the_sound(tmp_path):
     """Matroska counts in milliseconds: 23.2 ms frames jitter, and a steady tone must stay steady."""
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE).astype(np.float32)[:, None]
