@@ -1,0 +1,134 @@
+"""Say something with a template: footage is played forth and back as long as the speech lasts, a photo is held.
+
+A bounced template has no jump: of n frames the order is 0, 1, …, n−1, n−2, …, 1, 0, 1, …, and each step takes as long
+as it took in the template. Of the template the first stretch that can be done throughout and is long enough is used,
+else the longest. Going back reads blocks of pictures again, so that memory does not grow with the template's length.
+A photo's head sways a little, slowly (see sway.py), so that it does not look frozen.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lipsync.config import RenderConfig
+from lipsync.faces.detect import FaceDetector
+from lipsync.model.base import Base
+from lipsync.progress import Progress, Silent
+from lipsync.render.generate import hear
+from lipsync.render.job import Job
+from lipsync.render.plan import Plan, make_plan, read_stretch
+from lipsync.render.result import RenderResult
+from lipsync.render.sequence import Sequence, find_runs
+from lipsync.render.sway import Sway
+from lipsync.types import Sound, Speech
+
+BLOCK_BYTES = 96 << 20  # pictures held while a template is played back
+
+
+def say(
+    speech: Speech | Sound,
+    template: Path,
+    out: Path,
+    base: Base,
+    config: RenderConfig | None = None,
+    progress: Progress | None = None,
+    *,
+    detector: FaceDetector | None = None,
+) -> RenderResult:
+    """Make the person in a template say something; the video is as long as the speech and `config.tail_s`.
+
+    Args:
+        speech: what is said; its first sample is heard at the first picture.
+        template: a video or photo of the person.
+        out: the .mp4 to write; it appears when it is whole.
+        detector: instead of the one that `config` names.
+
+    Raises:
+        NoFaceError: no usable face, or several and no choice.
+        MediaError: the template is not a video or photo, or damaged.
+        SpeechError: empty sound.
+    """
+    config, progress = config or RenderConfig(), progress or Silent()
+    given = speech.sound if isinstance(speech, Speech) else speech
+    sound = Sound(given.samples, given.sample_rate_hz, 0.0)
+    heard = hear(sound)
+    begun = time.monotonic()
+    plan = make_plan(template, config, base.pixel.config.size_px, progress, detector)
+    length_s = sound.duration_s + config.tail_s
+    if plan.info.is_still:
+        sequence, finish = hold(plan, length_s), Sway(plan, config.photo_motion, config.seed).move
+    else:
+        sequence, finish = bounce(plan, length_s), None
+    job = Job(plan, sequence, heard, sound, base, config)
+    points, images = job.points_from_speech(), read_order(plan, sequence.frames)
+    return job.write(points, images, out, progress, {"plan": time.monotonic() - begun}, finish)
+
+
+def hold(plan: Plan, length_s: float) -> Sequence:
+    """A photo for `length_s`, at its nominal rate."""
+    rate = plan.info.frame_rate
+    count = max(1, round(length_s * float(rate)))
+    times_s = np.arange(count) / float(rate)
+    return Sequence(np.zeros(count, int), times_s, np.zeros(count, int))
+
+
+def bounce(plan: Plan, length_s: float) -> Sequence:
+    """The template's best stretch forth and back, starting at time 0, until `length_s` is filled."""
+    first, last = best_stretch(plan, length_s)
+    base_pts = plan.pts[first:last]
+    nominal = max(1, round(1 / (plan.info.frame_rate * plan.info.time_base)))
+    tick_s = float(plan.info.time_base)
+    steps = np.diff(base_pts) if last - first > 1 else np.array([nominal])
+    frames, pts = [0], [0]
+    while (pts[-1] + nominal) * tick_s < length_s - 1e-9:
+        at, there = fold(len(frames) - 1, last - first), fold(len(frames), last - first)
+        frames.append(there)
+        pts.append(pts[-1] + int(steps[min(at, there) if at != there else 0]))
+    ticks = np.array(pts)
+    return Sequence(first + np.array(frames), ticks * tick_s, ticks)
+
+
+def fold(k: int, count: int) -> int:
+    """Position k of 0, 1, …, count−1, count−2, …, 1, 0, 1, …"""
+    period = max(1, 2 * (count - 1))
+    at = k % period
+    return at if at < count else period - at
+
+
+def best_stretch(plan: Plan, length_s: float) -> tuple[int, int]:
+    """Template frames first ≤ i < last that can all be done: the first run that lasts `length_s`, or the longest."""
+    runs = find_runs(plan, np.arange(len(plan)))
+    seconds = [plan.times_s[run.last - 1] - plan.times_s[run.first] for run in runs]
+    enough = [k for k, s in enumerate(seconds) if s >= length_s]
+    run = runs[enough[0] if enough else int(np.argmax(seconds))]
+    return run.first, run.last
+
+
+def read_order(plan: Plan, frames: np.ndarray, block_bytes: int = BLOCK_BYTES) -> Iterator[np.ndarray]:
+    """The template's pictures in any order; stretches that go forth are read as a stream, those that go back in blocks.
+
+    Args:
+        frames: (N,) template frames.
+        block_bytes: how much a block may hold, at least one picture.
+    """
+    block = max(1, block_bytes // (plan.info.width * plan.info.height * 3))
+    at = 0
+    while at < len(frames):
+        step = int(frames[at + 1] - frames[at]) if at + 1 < len(frames) else 0
+        stop = at + 1
+        while stop < len(frames) and frames[stop] - frames[stop - 1] == step:
+            stop += 1
+        first, last = int(frames[at]), int(frames[stop - 1])
+        if step == 1:
+            yield from read_stretch(plan, first, last + 1)
+        elif step == -1:
+            for high in range(first + 1, last, -block):
+                yield from reversed(list(read_stretch(plan, max(high - block, last), high)))
+        else:
+            image = next(read_stretch(plan, first, first + 1))
+            for _ in range(at, stop if step == 0 else at + 1):
+                yield image
+            stop = stop if step == 0 else at + 1
+        at = stop

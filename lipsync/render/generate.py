@@ -1,0 +1,190 @@
+"""Mouth shapes for frame times, and windows generated from them chunk by chunk.
+
+A chunk is told exactly what training told it: its shapes as maps, the sound around each frame, the true pixels outside
+the mask, the frames generated just before it, and references of the same person that are none of its own frames. Chunk
+number n of a job draws its noise from (seed, n) alone: one seed, one result.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lipsync.config import RenderConfig
+from lipsync.errors import SpeechError
+from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, PixelModel
+from lipsync.model.sampler import SamplerConfig, sample
+from lipsync.model.shape import ShapeSpace
+from lipsync.model.shapemap import draw_shapes, mask_window
+from lipsync.model.speech_to_shape import ShapeModel, predict_shape
+from lipsync.render.plan import Plan, References
+from lipsync.speech.features import MEL_RATE_HZ, MEL_SILENCE, MELS, level, log_mel, mel_at
+from lipsync.types import Sound
+
+REFERENCE_GAP_FRAMES = 4  # as in training: a reference lies at least this far from the frames being generated
+BLOCK_S, CONTEXT_S = 30.0, 3.0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The sound as the models hear it: log_mel (T, 80), frame k at start_s + k/100 s; `is_silent`: nothing in it."""
+
+    log_mel: np.ndarray
+    start_s: float
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is no sound at all."""
+        return bool((self.log_mel <= MEL_SILENCE + 1e-3).all())
+
+
+def hear(sound: Sound | None) -> Heard:
+    """The levelled log-mel of a sound; None is silence. Raises SpeechError on an empty one."""
+    if sound is None:
+        return Heard(np.full((1, MELS), MEL_SILENCE, np.float32), 0.0)
+    if not len(sound.samples):
+        raise SpeechError("the sound is empty (0 samples); give a file with speech in it")
+    return Heard(log_mel(level(sound)), sound.start_s)
+
+
+def speech_shapes(model: ShapeModel, heard: Heard, times_s: np.ndarray, style: Tensor | None = None) -> np.ndarray:
+    """Coefficients float32 (F, K) at frame times; long sound goes through the model in blocks of BLOCK_S."""
+    out = np.zeros((len(times_s), model.config.coefficients), np.float32)
+    first = 0
+    while first < len(times_s):
+        last = int(np.searchsorted(times_s, times_s[first] + BLOCK_S))
+        low = max(0, int((times_s[first] - CONTEXT_S - heard.start_s) * MEL_RATE_HZ))
+        high = max(low, int((times_s[last - 1] + CONTEXT_S - heard.start_s) * MEL_RATE_HZ))
+        start_s = heard.start_s + low / MEL_RATE_HZ
+        out[first:last] = predict_shape(model, heard.log_mel[low:high], times_s[first:last], style, start_s)
+        first = last
+    return out
+
+
+def seen_shapes(plan: Plan, space: ShapeSpace, times_s: np.ndarray) -> np.ndarray:
+    """Coefficients (F, K) of the mouth in another video, at times counted from its first frame; at rest after its end.
+
+    Frames in which the mouth was not seen are filled in linearly from their neighbours.
+    """
+    able = np.array([reason == "" for reason in plan.reasons])
+    coefficients = space.encode(plan.mouth[able], plan.neutral[able])
+    rest = space.encode(plan.neutral[able][:1], plan.neutral[able][:1])[0]
+    own = plan.times_s[able] - plan.times_s[0]
+    gap_s = 0.3
+    own, coefficients = np.append(own, own[-1] + gap_s), np.concatenate([coefficients, rest[None]])
+    return np.stack([np.interp(times_s, own, column) for column in coefficients.T], 1).astype(np.float32)
+
+
+def shaped_mouths(
+    plan: Plan, space: ShapeSpace, coefficients: np.ndarray, frames: np.ndarray, opening: float
+) -> np.ndarray:
+    """Coefficients (N, K) on the rest mouths of template frames (N,): (N, 31, 3) head units."""
+    out = np.empty((len(frames), plan.neutral.shape[1], 3))
+    for shot in np.unique(plan.shot[frames]):
+        rows = plan.shot[frames] == shot
+        neutral = plan.neutral[frames[rows][0]]
+        out[rows] = neutral + opening * (space.decode(coefficients[rows], neutral) - neutral)
+    return out
+
+
+class WindowGenerator:
+    """Generates windows chunk after chunk; `reset` where the next chunk does not continue the last.
+
+    Args:
+        model: the pixel model.
+        heard: the sound on the clock of the times given to `generate`.
+        references: see plan.py.
+    """
+
+    def __init__(self, model: PixelModel, heard: Heard, references: References, config: RenderConfig) -> None:
+        self.model, self.heard, self.references = model, heard, references
+        self.sampler = SamplerConfig(steps=config.steps, guidance=config.guidance)
+        self.seed, self.chunk = config.seed, 0
+        size, dims = model.config.size_px, model.config
+        self.device = next(model.parameters()).device
+        self.mask = torch.from_numpy(mask_window(size, dims.mask_top_px, dims.mask_side_px))
+        self.reference_maps = draw_shapes(references.points, size)
+        self.has_sound = 0.0 if heard.is_silent else 1.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frames generated last."""
+        count, size = self.model.config.previous_frames, self.model.config.size_px
+        self.previous = torch.zeros(count, 3, size, size)
+        self.previous_maps = torch.zeros(count, 3, size, size)
+        self.previous_s: np.ndarray | None = None
+
+    def generate(self, windows: np.ndarray, points: np.ndarray, times_s: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """One chunk.
+
+        Args:
+            windows: uint8 (F, S, S, 3), true outside the mask.
+            points: (F, 31, 2) window px: the mouth that is wanted.
+            times_s: (F,) on the sound's clock.
+            frames: (F,) template frames they belong to.
+
+        Returns:
+            float32 (F, S, S, 3), 0…255; the true pixels outside the mask.
+        """
+        maps = _unit(draw_shapes(points, windows.shape[1]))
+        batch = self._batch(maps, times_s, frames)
+        seed = int(np.random.SeedSequence([self.seed, self.chunk]).generate_state(1, np.uint64)[0])
+        generator = torch.Generator().manual_seed(seed % 2**63)
+        true = _signed(windows)[None].to(self.device)
+        made = sample(self.model, batch, true, self.sampler, generator)[0].cpu()
+        self._remember(made, maps, times_s)
+        self.chunk += 1
+        return ((made + 1) * 127.5).permute(0, 2, 3, 1).contiguous().numpy()
+
+    def _batch(self, maps: Tensor, times_s: np.ndarray, frames: np.ndarray) -> Batch:
+        dims = self.model.config
+        rows = self._pick(frames)
+        first_s = times_s[0]
+        gap_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
+        before = -gap_s * np.arange(dims.previous_frames, 0, -1)
+        valid = [0.0] * dims.previous_frames
+        if self.previous_s is not None:
+            before = np.where(np.isfinite(self.previous_s), self.previous_s - first_s, before)
+            valid = np.isfinite(self.previous_s).astype(np.float32).tolist()
+        mels = mel_at(self.heard.log_mel, times_s, start_s=self.heard.start_s, half_width=dims.mel_half_width)
+        batch = Batch(
+            mask=self.mask,
+            maps=maps[None],
+            mels=torch.from_numpy(mels)[None],
+            has_sound=torch.tensor([self.has_sound]),
+            times_s=torch.from_numpy((times_s - first_s).astype(np.float32))[None],
+            known=torch.cat([self.previous, _signed(self.references.windows[rows])])[None],
+            known_maps=torch.cat([self.previous_maps, _unit(self.reference_maps[rows])])[None],
+            known_times_s=torch.from_numpy(np.append(before, np.zeros(len(rows))).astype(np.float32))[None],
+            known_roles=torch.tensor([[PREVIOUS] * dims.previous_frames + [REFERENCE] * len(rows)]),
+            known_valid=torch.tensor([valid + [1.0] * len(rows)]),
+        )
+        return Batch(**{name: value.to(self.device) for name, value in vars(batch).items()})
+
+    def _pick(self, frames: np.ndarray) -> np.ndarray:
+        """`references` rows of the pool, spread over its openings, none near `frames`; the farthest where all are."""
+        pool, wanted = self.references.frames, self.model.config.references
+        distance = np.abs(pool[:, None] - frames[None]).min(1)
+        free = np.flatnonzero(distance > REFERENCE_GAP_FRAMES)
+        if not len(free):
+            free = np.array([int(distance.argmax())])
+        free = free[np.argsort(self.references.opening[free], kind="stable")]
+        return free[np.linspace(0, len(free) - 1, wanted).round().astype(int)]
+
+    def _remember(self, made: Tensor, maps: Tensor, times_s: np.ndarray) -> None:
+        """Keep the last frames as known pixels of the next chunk."""
+        count = self.model.config.previous_frames
+        old_s = np.full(count, np.nan) if self.previous_s is None else self.previous_s
+        self.previous = torch.cat([self.previous, made])[-count:]
+        self.previous_maps = torch.cat([self.previous_maps, maps])[-count:]
+        self.previous_s = np.concatenate([old_s, times_s])[-count:]
+
+
+def _signed(windows: np.ndarray) -> Tensor:
+    """uint8 (N, S, S, 3) → (N, 3, S, S), −1…1."""
+    return torch.from_numpy(windows).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _unit(maps: np.ndarray) -> Tensor:
+    return torch.from_numpy(maps).float() / 255
