@@ -1,6 +1,7 @@
 """The commands that make and judge videos: say, dub, evaluate."""
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lipsync.cli.run import Outcome, given
@@ -10,7 +11,7 @@ from lipsync.studio import service
 from lipsync.studio.people import find_person
 
 if TYPE_CHECKING:
-    from lipsync.render import RenderResult
+    from lipsync.render.result import RenderResult
 
 SETTINGS = ("steps", "guidance", "seed")
 ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device")
@@ -34,9 +35,9 @@ def dub(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync dub`."""
     wanted = _wanted(args)
     if args.person:
-        order = service.order_for(find_person(args.person), args.out, template=args.video, **wanted)
+        order = service.order_for(find_person(args.person), args.out, template=args.video, dub=True, **wanted)
     else:
-        order = service.Order(args.video, args.out, **wanted)
+        order = service.Order(args.video, args.out, dub=True, **wanted)
     return _outcome(service.render(order, service.Models(), progress))
 
 
@@ -46,8 +47,13 @@ def _wanted(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _outcome(result: "RenderResult") -> Outcome:
-    values = result.to_json()
-    return Outcome(values, "\n".join(f"{name}: {value}" for name, value in values.items()))
+    values = asdict(result)
+    lines = [
+        f"{result.out}: {result.frames} frames, {result.rendered} with a new mouth",
+        f"largest difference outside the mask, before encoding: {result.largest_outside_difference} of 255",
+        *[f"left as it was: {text}" for text in service.stretches(values["passed_through"])],
+    ]
+    return Outcome(values, "\n".join([*lines, *result.warnings]))
 
 
 def evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:

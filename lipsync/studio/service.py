@@ -5,7 +5,7 @@ Nothing heavy is imported before it is used, so that a page or a help text is th
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,49 @@ from lipsync.studio.people import Person
 
 if TYPE_CHECKING:
     from lipsync.model.base import Base
-    from lipsync.render import RenderResult
+    from lipsync.render.result import RenderResult
     from lipsync.training.finetune import FinetuneResult
     from lipsync.types import Speech
 
 
+LANGUAGES = {  # the most spoken of the voices' languages
+    "ar": "Arabic",
+    "bn": "Bengali",
+    "cmn": "Chinese",
+    "cs": "Czech",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "fa": "Persian",
+    "fi": "Finnish",
+    "fr": "French",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "sv": "Swedish",
+    "ta": "Tamil",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "ur": "Urdu",
+    "vi": "Vietnamese",
+}
+
+
 @dataclass(frozen=True)
 class Order:
-    """One video to be rendered onto `template`, from exactly one of text, script, audio, mouth.
+    """One video to be rendered onto `template`, from one of text, script, audio (a recording) and mouth.
 
-    A recorded `voice` speaks as it is, so it needs no text. `settings` are fields of RenderConfig.
+    `dub`: every frame of the template is kept, at its time; else the video is as long as the speech. A recorded
+    `voice` speaks as it is, so it needs no text. `settings` are fields of RenderConfig.
     """
 
     template: Path
@@ -35,6 +68,7 @@ class Order:
     script: Path | None = None
     audio: Path | None = None
     mouth: Path | None = None
+    dub: bool = False
     voice: str = ""
     speed: float = 1.0
     adapter: Path | None = None
@@ -71,29 +105,40 @@ class Models:
 def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
     """Make the video; `order.out` appears only when it is whole. Raises LipsyncError of many kinds."""
     from lipsync.config import RenderConfig
-    from lipsync.render import dub, say
+    from lipsync.render.avatar import say
+    from lipsync.render.dub import dub
 
     config = dataclasses.replace(RenderConfig(), **order.settings)
-    if order.mouth is not None:
-        base = models.open(order.base, order.adapter, order.device)
-        return dub(order.template, None, order.out, base, config, progress, mouth_video=order.mouth)
-    speech = speak(order, progress)
+    speech = None if order.mouth is not None else speak(order, progress)
     base = models.open(order.base, order.adapter, order.device)
-    if order.audio is not None:
-        return dub(order.template, speech, order.out, base, config, progress)
+    if order.dub:
+        return dub(order.template, speech, order.out, base, config, progress, mouth_video=order.mouth)
+    if speech is None:
+        raise UsageError("only a dub follows the mouth of another video")
     return say(speech, order.template, order.out, base, config, progress)
 
 
+def stretches(passed: Sequence[Mapping[str, Any]], most: int = 12) -> list[str]:
+    """Frames that passed through, neighbours of one reason joined: "1.20–1.84 s: no face"."""
+    joined: list[list[Mapping[str, Any]]] = []
+    for frame in passed:
+        last = joined[-1][-1] if joined else None
+        if last and last["reason"] == frame["reason"] and last["frame"] + 1 == frame["frame"]:
+            joined[-1].append(frame)
+        else:
+            joined.append([frame])
+    texts = [f"{run[0]['time_s']:.2f}–{run[-1]['time_s']:.2f} s: {run[0]['reason']}" for run in joined]
+    return texts[:most] + ([f"and {len(texts) - most} more"] if len(texts) > most else [])
+
+
 def speak(order: Order, progress: Progress) -> "Speech":
-    """The sound of an order. Raises UsageError when it is not clear what shall be said."""
+    """The sound of an order. Raises SpeechError when nothing in it can be spoken, VoiceError."""
     from lipsync.speech.script import read_script, speak_script
     from lipsync.speech.voices import DEFAULT_VOICE, open_voice
 
     voice = open_voice(order.audio or order.voice or DEFAULT_VOICE)
     if not voice.takes_text:
         return voice.speak(order.text)
-    if order.script is None and not order.text.strip():
-        raise UsageError("nothing to say: write a text, or give a script file or a recording")
     script = order.text if order.script is None else read_script(order.script)
     return speak_script(script, voice, speed=order.speed, progress=progress)
 
@@ -183,3 +228,19 @@ def need_consent(consent: Consent | None) -> Consent:
             "--recorded-by YOU), or --consent FILE with a record"
         )
     return consent
+
+
+def default_minutes() -> float:
+    """How long a person is learned unless said otherwise."""
+    from lipsync.training.finetune import FinetuneConfig
+
+    return FinetuneConfig().minutes
+
+
+def voices() -> list[tuple[str, str]]:
+    """(label, name) of every voice that speaks text, the usual one first, then those with a written-out language."""
+    from lipsync.speech.voices import DEFAULT_VOICE, voice_names
+
+    labelled = [(LANGUAGES.get(name.partition(":")[2], ""), name) for name in voice_names()]
+    labelled.sort(key=lambda row: (row[1] != DEFAULT_VOICE, not row[0], row[0], row[1]))
+    return [(f"{language} ({name})" if language else name, name) for language, name in labelled]

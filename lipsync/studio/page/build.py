@@ -1,0 +1,106 @@
+"""Put the page together and serve it: on this computer only, nothing reported, nothing fetched from outside."""
+
+import os
+from typing import Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+
+import gradio as gr
+
+from lipsync.errors import LipsyncError, UsageError
+from lipsync.studio.page.footage_tab import add_footage_tab
+from lipsync.studio.page.frame import Frame
+from lipsync.studio.page.learn_tab import add_learn_tab
+from lipsync.studio.page.people_tab import add_people_tab
+from lipsync.studio.page.speak_tab import add_dub_tab, add_speak_tab
+from lipsync.studio.page.theme import CSS, theme
+from lipsync.studio.studio import Studio
+
+FIRST_PORT = 7860
+TICK_S = 1.0
+UPLOAD_LIFE_S = (3600, 6 * 3600)  # how often uploads are looked through, and how old they grow
+HEAD = "<h1>lipsync</h1><p>Footage of a person who agreed in; that person saying anything out.</p>"
+TABS = (
+    ("1 Person", add_people_tab),
+    ("2 Footage", add_footage_tab),
+    ("3 Learn", add_learn_tab),
+    ("4 Speak", add_speak_tab),
+    ("Dub", add_dub_tab),
+)
+
+
+def build_app(studio: Studio | None = None) -> gr.Blocks:
+    """The page, not yet served."""
+    studio = studio or Studio()
+    with gr.Blocks(title="lipsync", analytics_enabled=False, delete_cache=UPLOAD_LIFE_S) as page:
+        gr.HTML(HEAD, elem_id="head")
+        last = gr.BrowserState("", storage_key="lipsync-person", secret="lipsync")
+        with gr.Row(equal_height=True):
+            who = gr.Dropdown(label="Person", choices=[], scale=3, min_width=220)
+            stop = gr.Button("Stop the job", variant="secondary", scale=1, min_width=120)
+        frame = Frame(studio, who, gr.HTML())
+        with gr.Tabs():
+            for title, add in TABS:
+                with gr.Tab(title):
+                    add(frame)
+        _connect(page, frame, last, stop)
+    return page
+
+
+def _connect(page: gr.Blocks, frame: Frame, last: gr.BrowserState, stop: gr.Button) -> None:
+    """What happens by itself: the chosen person is remembered, the job watched, the tabs filled anew when it ends."""
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    ended = gr.State("")
+    page.load(lambda name: _people(frame, name), last, frame.who, **quiet)
+    frame.who.change(lambda name: name or "", frame.who, last, **quiet)
+    gr.Timer(TICK_S).tick(lambda name: _tick(frame, name), frame.who, [frame.card, ended, stop], **quiet)
+    stop.click(lambda name: _stop(frame, name), frame.who, frame.card, **quiet)
+    for show, outputs in frame.shown:
+        gr.on([page.load, frame.who.change, ended.change], show, frame.who, outputs, **quiet)
+
+
+def _people(frame: Frame, last: str) -> Any:
+    names = frame.studio.names()
+    value = last if last in names else (names[0] if names else None)
+    return gr.Dropdown(choices=names, value=value)
+
+
+def _tick(frame: Frame, name: str | None) -> tuple[str, str, Any]:
+    """The job's card; a text that changes when a job ends; whether there is something to stop."""
+    try:
+        job = frame.studio.job(name)
+    except LipsyncError:  # the person was deleted meanwhile
+        return "", "", gr.Button(visible=False)
+    running = job is not None and not job.over
+    return frame.card_of(name), f"{job.id} {job.over}" if job else "", gr.Button(visible=running)
+
+
+def _stop(frame: Frame, name: str) -> str:
+    frame.studio.stop(name)
+    return frame.card_of(name)
+
+
+def serve(host: str = "127.0.0.1", port: int = 0, open_browser: bool = True) -> None:
+    """Serve the page until interrupted. Raises UsageError when the port is taken."""
+    studio = Studio()
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(studio.home / ".uploads"))
+    page = build_app(studio)
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port or None,
+            inbrowser=open_browser,
+            share=False,
+            theme=theme(),
+            css=CSS,
+            allowed_paths=[str(studio.home)],
+            footer_links=[],
+            enable_monitoring=False,
+            ssr_mode=False,
+            quiet=True,
+        )
+    except OSError as error:
+        where = f"{host}:{port or FIRST_PORT}"
+        raise UsageError(f"the app cannot be served at {where} ({error}); try another --port") from error
+    finally:
+        studio.jobs.close()

@@ -1,0 +1,52 @@
+"""Tab 2: bring footage, prepare it, and see what was kept and why the rest was not."""
+
+from typing import Any
+
+import gradio as gr
+
+from lipsync.studio.page.frame import Frame, told
+from lipsync.studio.page.show import empty, footage_report, table
+from lipsync.studio.service import read_report
+from lipsync.studio.studio import thumbnails
+
+MEDIA_TYPES = ["video", "image"]
+
+
+def add_footage_tab(frame: Frame) -> None:
+    """Build the tab."""
+    with gr.Row():
+        with gr.Column(min_width=300):
+            files = gr.File(label="Videos of the person speaking; a photo can be a template", file_count="multiple")
+            listed = gr.HTML()
+            prepare = gr.Button("Prepare", variant="primary")
+        with gr.Column(min_width=300):
+            report = gr.HTML()
+    pictures = gr.Gallery(label="Kept: the mouth's window of each clip", columns=6, height="auto", buttons=[])
+    files.upload(told(lambda name, paths: _bring(frame, name, paths)), [frame.who, files], [files, listed])
+    prepare.click(told(lambda name: _prepare(frame, name)), frame.who, frame.card)
+    frame.show(lambda name: _state(frame, name), [listed, report, pictures])
+
+
+def _bring(frame: Frame, name: str, paths: list[str]) -> tuple[None, str]:
+    kept = frame.studio.bring(name, paths)
+    gr.Info(f"{len(kept)} file(s) are there. Next: Prepare.")
+    return None, _listed(frame, name)
+
+
+def _prepare(frame: Frame, name: str) -> str:
+    frame.studio.prepare(name)
+    return frame.card_of(name)
+
+
+def _listed(frame: Frame, name: str) -> str:
+    rows = [(path.name, f"{path.stat().st_size / 1e6:.1f} MB") for path in frame.studio.person(name).footage()]
+    return table(rows, ("Footage", "Size")) if rows else empty("No footage yet.")
+
+
+def _state(frame: Frame, name: str | None) -> tuple[str, str, Any]:
+    if not name:
+        return empty("Choose a person first."), "", gr.Gallery(visible=False)
+    person = frame.studio.person(name)
+    pictures = thumbnails(person)
+    report = footage_report(read_report(person.dataset))
+    return _listed(frame, name), report, gr.Gallery(pictures, visible=bool(pictures))

@@ -1,0 +1,45 @@
+"""What the tabs share: the studio, the chosen person, the job's card; and how an error of ours reaches the page."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from lipsync.errors import LipsyncError
+from lipsync.studio.page.show import job_card
+from lipsync.studio.studio import Studio
+
+ERROR_S = 20.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The page while it is built. `shown` are functions of the person's name and the components they fill."""
+
+    studio: Studio
+    who: gr.Dropdown
+    card: gr.HTML
+    shown: list[tuple[Callable[[str | None], Any], list[Any]]] = field(default_factory=list)
+
+    def show(self, function: Callable[[str | None], Any], outputs: list[Any]) -> None:
+        """Fill `outputs` when the page opens, the person changes, or a job ends."""
+        self.shown.append((told(function), outputs))
+
+    def card_of(self, name: str | None) -> str:
+        """The card of the person's job."""
+        return job_card(self.studio.job(name))
+
+
+def told(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler, with errors of ours shown as a message; what was typed stays where it is."""
+
+    @functools.wraps(handler)
+    def wrapper(*values: Any) -> Any:
+        try:
+            return handler(*values)
+        except (LipsyncError, OSError) as error:
+            raise gr.Error(str(error), duration=ERROR_S, title="This did not work", print_exception=False) from error
+
+    return wrapper

@@ -1,0 +1,126 @@
+"""What the page shows, as HTML made from plain values; every text from outside is escaped."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from lipsync.progress import format_s
+from lipsync.studio.jobs import CANCELLED, DONE, FAILED, WAITING, Snapshot
+from lipsync.studio.service import stretches
+
+READINGS = {
+    "opening_correlation": "Mouth opens with the sound (correlation)",
+    "opening_spread": "How far it opens, of the real (1 is right)",
+    "mouth_score": "Likeness of the mouth (score)",
+    "mouth_sharpness": "Sharpness of the mouth, of the real (1 is right)",
+}
+CURVE_WIDTH, CURVE_HEIGHT = 240, 44
+
+
+def job_card(job: Snapshot | None) -> str:
+    """The state of a job: a bar with the time left, or how it ended."""
+    if job is None:
+        return ""
+    if job.state == DONE:
+        return _card("done", job.title, "Finished. " + " · ".join(job.finished))
+    if job.state == FAILED:
+        return _card("failed", job.title, job.error)
+    if job.state == CANCELLED:
+        return _card("stopped", job.title, "Stopped. What was finished is kept.")
+    if job.state == WAITING:
+        return _card("running", job.title, "Waits for the job before it.")
+    left = "" if job.left_s is None else f"{format_s(job.left_s)} left"
+    percent = 0 if job.share is None else round(100 * job.share)
+    bar = f'<div class="bar{" unknown" if job.share is None else ""}"><i style="width:{percent}%"></i></div>'
+    line = " · ".join(part for part in (job.stage or "Starting", f"{percent} %" if job.share else "", left) if part)
+    note = f'<p class="faint">{escape(job.note)}</p>' if job.note else ""
+    return _card("running", job.title, line, bar + loss_curve(job.readings) + note)
+
+
+def _card(kind: str, title: str, text: str, more: str = "") -> str:
+    live = 'role="alert"' if kind == "failed" else 'role="status"'
+    return f'<div class="card {kind}" {live}><b>{escape(title)}</b><p>{escape(text)}</p>{more}</div>'
+
+
+def loss_curve(readings: Sequence[tuple[float, str]]) -> str:
+    """The losses so far as a small line, the mean of neighbours; "" when there are too few."""
+    losses = [float(note.split()[1]) for _, note in readings if note.startswith("loss ")]
+    if len(losses) < 8:
+        return ""
+    near = max(1, len(losses) // 20)
+    means = [sum(losses[max(0, i - near) : i + 1]) / len(losses[max(0, i - near) : i + 1]) for i in range(len(losses))]
+    low, high = min(means), max(means)
+    step, span = CURVE_WIDTH / (len(means) - 1), (high - low) or 1.0
+    points = " ".join(f"{i * step:.1f},{2 + (CURVE_HEIGHT - 4) * (high - m) / span:.1f}" for i, m in enumerate(means))
+    return (
+        f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}" role="img" aria-label="loss so far">'
+        f'<polyline points="{points}"/></svg>'
+    )
+
+
+def empty(text: str) -> str:
+    """What stands where nothing is yet."""
+    return f'<div class="empty">{escape(text)}</div>'
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
+    """A table of texts."""
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<table class="plain"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def footage_report(report: Mapping[str, Any]) -> str:
+    """What was kept, what was dropped and why, and what to do."""
+    if not report:
+        return empty("Not prepared yet. After Prepare, this shows what can be learned from and why the rest cannot.")
+    kept_s, all_s = 60 * report["minutes_kept"], 60 * report["minutes_in"]
+    share = 100 * kept_s / all_s if all_s else 0
+    head = f"<p><b>{report['clips']} clips kept</b>: {format_s(kept_s)} of {format_s(all_s)} ({share:.0f} %).</p>"
+    rows = [(reason, format_s(60 * minutes)) for reason, minutes in report["minutes_dropped"].items()]
+    dropped = table(rows, ("Dropped because", "Time")) if rows else "<p>Nothing was dropped.</p>"
+    warnings = [(w["about"], f"{w['found']}. {w['advice']}") for w in report["warnings"][:8]]
+    notes = "".join(f"<li><b>{escape(about)}</b>: {escape(text)}</li>" for about, text in warnings)
+    return head + dropped + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def gain_table(notes: Mapping[str, Any]) -> str:
+    """What learning gained on footage it did not learn from."""
+    card: Mapping[str, Any] = notes.get("card") or {}
+    rows = [
+        (READINGS.get(name) or name.replace("_", " "), f"{r['before']:.3f}", f"{r['after']:.3f}")
+        for name, r in card.items()
+        if isinstance(r, Mapping) and "before" in r and "after" in r
+    ]
+    if not rows:
+        return ""
+    line = f"<p>Learned from {format_s(float(notes.get('footage_s', 0)))} of footage; measured on clips held out.</p>"
+    return line + table(rows, ("Held-out footage", "Base", "Learned"))
+
+
+def learn_estimate(minutes: float, report: Mapping[str, Any], least_minutes: float) -> str:
+    """How long it will take and what to expect of it."""
+    if not report:
+        return empty("Prepare footage first.")
+    kept = report["minutes_kept"]
+    text = f"Learns from {format_s(60 * kept)} of footage for {format_s(60 * minutes)}, then renders a comparison."
+    few = f" Less than {least_minutes:g} minutes of footage: expect little gain." if kept < least_minutes else ""
+    return f"<p>{text}{few}</p>"
+
+
+def render_account(account: Mapping[str, Any]) -> str:
+    """What a render says of itself."""
+    if not account:
+        return ""
+    speed = account["duration_s"] / max(1e-6, sum(account["seconds"].get(k, 0) for k in ("plan", "render")))
+    rows = [
+        ("Frames", f"{account['frames']}, {account['rendered']} with a new mouth"),
+        ("Picture", f"{account['width']} × {account['height']}, {account['frame_rate']:.3g} a second"),
+        ("Changed outside the mouth's window", f"{account['largest_outside_difference']} of 255 (before encoding)"),
+        ("Speed", f"{speed:.2f} × real time"),
+        ("Model", f"{account['base']}, seed {account['seed']}, {account['steps']} steps"),
+    ]
+    passed = account["passed_through"]
+    rows += [("Left as it was", "; ".join(stretches(passed)) if passed else "no frame")]
+    notes = "".join(f"<li>{escape(text)}</li>" for text in account["warnings"])
+    return table(rows, ("This video", "")) + (f"<ul>{notes}</ul>" if notes else "")

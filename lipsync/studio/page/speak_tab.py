@@ -1,0 +1,97 @@
+"""Tabs 4 and 5: type and watch; give a video other speech."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from lipsync.config import RenderConfig
+from lipsync.studio.page.frame import Frame, told
+from lipsync.studio.page.show import empty, render_account
+from lipsync.studio.service import voices
+from lipsync.studio.studio import Spoken, read_account, renders
+
+SPOKEN = ["audio", "video"]
+
+
+def add_speak_tab(frame: Frame) -> None:
+    """Build the tab in which a text is typed."""
+    with gr.Row():
+        with gr.Column(min_width=300):
+            text = gr.Textbox(label="What shall be said", lines=4, placeholder="Type here. [pause 0.5] makes a pause.")
+            template = gr.Dropdown(label="Head and body from", choices=[])
+            voice, recording, settings = _how()
+            speak = gr.Button("Speak", variant="primary")
+        with gr.Column(min_width=300):
+            add_watch(frame)
+    values = [frame.who, text, template, voice, recording, *settings]
+    speak.click(told(lambda *given: _speak(frame, *given)), values, frame.card)
+    frame.show(lambda name: _templates(frame, name), [template])
+
+
+def add_dub_tab(frame: Frame) -> None:
+    """Build the tab in which a video gets other speech."""
+    with gr.Row():
+        with gr.Column(min_width=300):
+            video = gr.File(label="A video of the chosen person", file_types=["video"])
+            text = gr.Textbox(label="What shall be said instead", lines=2)
+            voice, recording, settings = _how()
+            dub = gr.Button("Dub", variant="primary")
+        with gr.Column(min_width=300):
+            add_watch(frame)
+    values = [frame.who, video, text, voice, recording, *settings]
+    dub.click(told(lambda *given: _dub(frame, *given)), values, frame.card)
+
+
+def add_watch(frame: Frame) -> None:
+    """The finished videos: choose, watch, download, and what each says of itself."""
+    which = gr.Dropdown(label="Finished videos", choices=[])
+    video = gr.Video(label="Watch", interactive=False, buttons=["download"])
+    account = gr.HTML()
+    which.change(told(lambda path: _watch(path)), which, [video, account], show_progress="hidden")
+    frame.show(lambda name: _finished(frame, name), [which])
+
+
+def _how() -> tuple[gr.Dropdown, gr.File, list[Any]]:
+    """Voice, recording, and the settings that few need."""
+    usual = RenderConfig()
+    voice = gr.Dropdown(label="Voice", choices=voices(), value=voices()[0][1], filterable=True)
+    recording = gr.File(label="Or a recording of the speech (replaces text and voice)", file_types=SPOKEN, height=110)
+    with gr.Accordion("More", open=False):
+        speed = gr.Slider(0.5, 2.0, value=1.0, step=0.05, label="Speed of the speech")
+        seed = gr.Number(value=usual.seed, precision=0, minimum=0, label="Seed: the same gives the same video")
+        steps = gr.Slider(1, 16, value=usual.steps, step=1, label="Sampler steps: more is finer and slower")
+        guidance = gr.Slider(1.0, 4.0, value=usual.guidance, step=0.1, label="Guidance: 1 is none")
+    return voice, recording, [speed, seed, steps, guidance]
+
+
+def _spoken(text: str, voice: str, recording: str | None, speed: float, *settings: Any, template: str = "") -> Spoken:
+    seed, steps, guidance = settings
+    rendering = (("seed", int(seed or 0)), ("steps", int(steps)), ("guidance", float(guidance)))
+    return Spoken(text, voice, recording, template, rendering, 1.0 if recording else speed)
+
+
+def _speak(frame: Frame, name: str, text: str, template: str, *how: Any) -> str:
+    frame.studio.speak(name, _spoken(text, *how, template=template or ""))
+    return frame.card_of(name)
+
+
+def _dub(frame: Frame, name: str, video: str, text: str, *how: Any) -> str:
+    frame.studio.dub(name, video, _spoken(text, *how))
+    return frame.card_of(name)
+
+
+def _templates(frame: Frame, name: str | None) -> Any:
+    names = [path.name for path in frame.studio.person(name).footage()] if name else []
+    return gr.Dropdown(choices=names, value=names[0] if names else None)
+
+
+def _finished(frame: Frame, name: str | None) -> Any:
+    videos = renders(frame.studio.person(name)) if name else []
+    return gr.Dropdown([(path.stem, str(path)) for path in videos], value=str(videos[0]) if videos else None)
+
+
+def _watch(path: str | None) -> tuple[Any, str]:
+    if not path:
+        return gr.Video(None, visible=False), empty("Nothing made yet: your video appears here.")
+    return gr.Video(path, visible=True), render_account(read_account(Path(path)))

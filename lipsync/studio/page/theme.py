@@ -1,0 +1,41 @@
+"""How the page looks: one accent colour, system fonts (nothing is fetched), readable on a phone, light and dark."""
+
+import gradio as gr
+
+CSS = """
+.gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
+#head h1 { font-size: 1.7rem; margin: 0.4rem 0 0; letter-spacing: -0.02em; }
+#head p { margin: 0.1rem 0 0; color: var(--body-text-color-subdued); }
+.card { border: 1px solid var(--border-color-primary); border-left: 4px solid var(--primary-500);
+  border-radius: 10px; padding: 0.7rem 1rem; background: var(--background-fill-secondary); }
+.card p { margin: 0.15rem 0 0; overflow-wrap: anywhere; }
+.card.done { border-left-color: #15803d; } .card.failed { border-left-color: #b91c1c; }
+.card.stopped { border-left-color: #a16207; }
+.card .bar { height: 8px; border-radius: 4px; background: var(--border-color-primary);
+  margin-top: 0.5rem; overflow: hidden; }
+.card .bar i { display: block; height: 100%; background: var(--primary-500); transition: width 0.6s; }
+.card .bar.unknown i { width: 30% !important; animation: slide 1.6s infinite alternate ease-in-out; }
+@keyframes slide { from { margin-left: 0; } to { margin-left: 70%; } }
+@media (prefers-reduced-motion: reduce) { .card .bar.unknown i { animation: none; } }
+.curve { width: 240px; max-width: 100%; height: 44px; margin-top: 0.5rem; display: block; }
+.curve polyline { fill: none; stroke: var(--primary-500); stroke-width: 1.6; }
+.faint { color: var(--body-text-color-subdued); font-size: 0.9em; }
+.empty { border: 1px dashed var(--border-color-primary); border-radius: 10px; padding: 1.2rem; text-align: center;
+  color: var(--body-text-color-subdued); }
+table.plain { border-collapse: collapse; width: 100%; margin: 0.4rem 0; }
+table.plain th, table.plain td { text-align: left; padding: 0.3rem 0.5rem; overflow-wrap: anywhere;
+  border-bottom: 1px solid var(--border-color-primary); }
+table.plain th { font-weight: 600; }
+"""
+
+
+def theme() -> gr.themes.Base:
+    """The page's theme."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.teal,
+        secondary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.stone,
+        radius_size=gr.themes.sizes.radius_md,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800")

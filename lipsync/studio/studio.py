@@ -1,0 +1,219 @@
+"""The studio behind the app: what a creator does with a person, each long step as a background job.
+
+Everything that is made is put into the person's folder and read back from there, so that a reloaded page, or a program
+started anew, shows what there is. renders/ holds NAME.mp4 with NAME.json, its own account of itself; samples/ what the
+last learning gained, as two short videos.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from lipsync.consent import record_consent
+from lipsync.errors import ConsentError, PersonError
+from lipsync.progress import Progress, Silent
+from lipsync.studio import service
+from lipsync.studio.jobs import Jobs, Snapshot
+from lipsync.studio.people import (
+    RECORDINGS,
+    Person,
+    add_file,
+    change_person,
+    create_person,
+    delete_person,
+    find_person,
+    home_folder,
+    list_people,
+)
+
+RENDERS, SAMPLES, DUBBING = "renders", "samples", "dubbing"
+SAMPLE_TEXT = "Papa may buy five blue balloons."  # lips closed, teeth on the lip, rounded and open
+LEAST_LEARNABLE_MINUTES = 2.0
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What is to be said or dubbed, as the page has it; empty is the usual."""
+
+    text: str = ""
+    voice: str = ""
+    recording: str | None = None
+    template: str = ""
+    settings: tuple[tuple[str, Any], ...] = ()
+    speed: float = 1.0
+
+
+class Studio:
+    """One home folder, one queue of jobs, one set of loaded models."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.home = home or home_folder()
+        self.jobs = Jobs()
+        self.models = service.Models()
+
+    def names(self) -> list[str]:
+        """Everybody, by name."""
+        return [person.name for person in list_people(self.home).people]
+
+    def person(self, name: str | None) -> Person:
+        """Raises PersonError when nobody is chosen or known."""
+        if not name:
+            raise PersonError("choose a person first, or make a new one")
+        return find_person(name, self.home)
+
+    def add_person(self, name: str, recorded_by: str, statement: str, how: str, agreed: bool) -> Person:
+        """Raises ConsentError unless the agreement was ticked."""
+        if not agreed:
+            raise ConsentError(f"tick that {name or 'the person'} agreed to the statement; nobody is learned without")
+        return create_person(name, record_consent(name.strip(), recorded_by, statement, how=how), self.home)
+
+    def delete(self, name: str, typed: str) -> None:
+        """Remove a person whose name was typed again. Raises PersonError when it is another."""
+        person = self.person(name)
+        if typed.strip() != person.name:
+            raise PersonError(f"type the name {person.name} to delete all that is theirs")
+        delete_person(person)
+
+    def bring(self, name: str, paths: list[str]) -> list[Path]:
+        """Copy footage in."""
+        person = self.person(name)
+        if not paths:
+            raise PersonError("choose one or several video files first")
+        return [add_file(person, Path(path)) for path in paths]
+
+    def prepare(self, name: str) -> str:
+        """Start cutting the person's footage into clips."""
+        person = self.person(name)
+        if not person.footage():
+            raise PersonError(f"{person.name} has no footage yet; bring a video first")
+
+        def work(progress: Progress) -> None:
+            service.prepare_footage(person.footage(), person.dataset, progress, person=person)
+
+        return self._start(person, "Preparing footage", work)
+
+    def learn(self, name: str, minutes: float, resume: bool = False) -> str:
+        """Start learning; then the same sentence is rendered by the base and by the adapter."""
+        person = self.person(name)
+        if not service.read_report(person.dataset):
+            raise PersonError(f"the footage of {person.name} is not prepared yet; do that first")
+
+        def work(progress: Progress) -> None:
+            service.learn(
+                person.dataset, person.adapter, person.consent, progress, minutes=float(minutes), resume=resume
+            )
+            self._samples(person, progress)
+
+        return self._start(person, "Learning", work)
+
+    def _samples(self, person: Person, progress: Progress) -> None:
+        folder = person.folder / SAMPLES
+        folder.mkdir(exist_ok=True)
+        order = service.order_for(person, folder / "adapter.mp4", text=SAMPLE_TEXT, voice="")
+        progress.start("comparing with the base", 2, "videos")
+        for adapter, out in ((person.adapter, order.out), (None, folder / "base.mp4")):
+            service.render(replace(order, adapter=adapter, out=out), self.models, Silent())
+            progress.advance()
+        progress.done()
+
+    def speak(self, name: str, spoken: Spoken) -> str:
+        """Start a video in which the person says a text, or a recording."""
+        person = self.person(name)
+        out = self._new_render(person, "says")
+        order = service.order_for(
+            person,
+            out,
+            text=spoken.text,
+            voice=self._voice(person, spoken),
+            speed=spoken.speed,
+            template=_chosen(person.footage(), spoken.template),
+            settings=dict(spoken.settings),
+        )
+        return self._start(person, "Rendering", lambda progress: self._render(order, progress))
+
+    def dub(self, name: str, video: str | None, spoken: Spoken) -> str:
+        """Start giving a video of the person other speech."""
+        person = self.person(name)
+        if not video:
+            raise PersonError("choose the video to dub first")
+        kept = add_file(person, Path(video), DUBBING)
+        wanted: dict[str, Any] = {"settings": dict(spoken.settings), "template": kept, "speed": spoken.speed}
+        wanted |= {"text": spoken.text, "voice": self._voice(person, spoken)}
+        order = service.order_for(person, self._new_render(person, "dubbed"), dub=True, **wanted)
+        return self._start(person, "Dubbing", lambda progress: self._render(order, progress))
+
+    def _voice(self, person: Person, spoken: Spoken) -> str | None:
+        if spoken.recording:
+            return str(add_file(person, Path(spoken.recording), RECORDINGS))
+        return spoken.voice or None
+
+    def _render(self, order: service.Order, progress: Progress) -> None:
+        result = service.render(order, self.models, progress)
+        account = {"text": order.text, "voice": order.voice, **asdict(result)}
+        part = order.out.with_suffix(".part")
+        part.write_text(json.dumps(account, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
+        part.replace(order.out.with_suffix(".json"))
+
+    def _new_render(self, person: Person, what: str) -> Path:
+        folder = person.folder / RENDERS
+        folder.mkdir(exist_ok=True)
+        return folder / f"{datetime.now().strftime('%Y-%m-%d %H-%M-%S')} {what}.mp4"
+
+    def _start(self, person: Person, title: str, work: Any) -> str:
+        return self.jobs.submit(f"{title}: {person.name}", work, key=person.folder.name)
+
+    def job(self, name: str | None) -> Snapshot | None:
+        """The person's last job, running or over; None when there was none since the program started."""
+        if not name:
+            return None
+        job_id = self.jobs.latest(self.person(name).folder.name)
+        return self.jobs.snapshot(job_id) if job_id else None
+
+    def stop(self, name: str) -> None:
+        """Stop the person's job."""
+        job = self.job(name)
+        if job is not None and not job.over:
+            self.jobs.cancel(job.id)
+
+    def choose_template(self, name: str, template: str) -> None:
+        """Remember the footage whose head and body is shown."""
+        change_person(self.person(name), template=template)
+
+
+def _chosen(footage: list[Path], name: str) -> Path | None:
+    return next((path for path in footage if path.name == name), None)
+
+
+def adapter_notes(person: Person) -> dict[str, Any]:
+    """What the adapter's header says: person, card, footage; {} when there is no adapter."""
+    if not person.adapter.is_file():
+        return {}
+    try:
+        with safe_open(person.adapter, framework="np") as file:
+            return json.loads((file.metadata() or {}).get("notes", "{}"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise PersonError(f"{person.adapter}: not an adapter ({error}); learn {person.name} again") from error
+
+
+def thumbnails(person: Person, most: int = 24) -> list[tuple[str, str]]:
+    """(picture file, caption) of kept clips, evenly over the dataset."""
+    sources = service.read_report(person.dataset).get("sources", [])
+    clips = [(source["source"], clip) for source in sources for clip in source["clips"]]
+    folder, step = person.dataset / "thumbs", max(1, -(-len(clips) // most))
+    rows = [(folder / f"{clip['id']}.jpg", f"{name}, {clip['start_s']:.1f} s") for name, clip in clips[::step]]
+    return [(str(path), caption) for path, caption in rows if path.is_file()]
+
+
+def renders(person: Person) -> list[Path]:
+    """Finished videos, the newest first."""
+    return sorted((person.folder / RENDERS).glob("*.mp4"), reverse=True)
+
+
+def read_account(video: Path) -> dict[str, Any]:
+    """What a render says of itself; {} when it does not."""
+    path = video.with_suffix(".json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
