@@ -14,11 +14,12 @@ import numpy as np
 
 from lipsync.config import RenderConfig
 from lipsync.faces.detect import FaceDetector
+from lipsync.faces.follow import read_stretch
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
 from lipsync.render.generate import hear
 from lipsync.render.job import Job
-from lipsync.render.plan import Plan, make_plan, read_stretch
+from lipsync.render.plan import Plan, make_plan
 from lipsync.render.result import RenderResult
 from lipsync.render.sequence import Sequence, find_runs
 from lipsync.render.sway import Sway

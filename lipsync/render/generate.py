@@ -67,7 +67,7 @@ def seen_shapes(plan: Plan, space: ShapeSpace, times_s: np.ndarray) -> np.ndarra
 
     Frames in which the mouth was not seen are filled in linearly from their neighbours.
     """
-    able = np.array([reason == "" for reason in plan.reasons])
+    able = plan.able
     coefficients = space.encode(plan.mouth[able], plan.neutral[able])
     rest = space.encode(plan.neutral[able][:1], plan.neutral[able][:1])[0]
     own = plan.times_s[able] - plan.times_s[0]
@@ -81,8 +81,8 @@ def shaped_mouths(
 ) -> np.ndarray:
     """Coefficients (N, K) on the rest mouths of template frames (N,): (N, 31, 3) head units."""
     out = np.empty((len(frames), plan.neutral.shape[1], 3))
-    for shot in np.unique(plan.shot[frames]):
-        rows = plan.shot[frames] == shot
+    for number in np.unique(plan.track[frames]):
+        rows = plan.track[frames] == number
         neutral = plan.neutral[frames[rows][0]]
         out[rows] = neutral + opening * (space.decode(coefficients[rows], neutral) - neutral)
     return out

@@ -42,7 +42,7 @@ class Job:
 
     def _place(self, coefficients: np.ndarray) -> np.ndarray:
         plan, space = self.plan, self.base.shape.space
-        able = np.array([plan.reasons[i] == "" for i in self.sequence.frames])
+        able = plan.able[self.sequence.frames]
         frames = self.sequence.frames[able]
         points = np.full((len(able), plan.mouth.shape[1], 2), np.nan, np.float32)
         mouths = shaped_mouths(plan, space, coefficients[able], frames, self.config.opening)

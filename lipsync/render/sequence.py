@@ -66,14 +66,14 @@ class Tally:
 
 def find_runs(plan: Plan, frames: np.ndarray) -> list[Run]:
     """The runs of a sequence, in order."""
-    able = [plan.reasons[i] == "" for i in frames]
+    able = plan.able[frames]
 
     def continues(k: int) -> bool:
         return plan.joined(int(frames[k - 1]), int(frames[k]))
 
     runs, first = [], None
     for k in range(len(frames) + 1):
-        ends = k == len(frames) or not able[k] or (k > 0 and (not continues(k) or _shot_changes(plan, frames, k)))
+        ends = k == len(frames) or not able[k] or (k > 0 and (not continues(k) or _track_changes(plan, frames, k)))
         if first is not None and ends:
             fade_in = first > 0 and not able[first - 1] and continues(first)
             fade_out = k < len(frames) and not able[k] and continues(k)
@@ -84,8 +84,8 @@ def find_runs(plan: Plan, frames: np.ndarray) -> list[Run]:
     return runs
 
 
-def _shot_changes(plan: Plan, frames: np.ndarray, k: int) -> bool:
-    return plan.shot[frames[k]] != plan.shot[frames[k - 1]]
+def _track_changes(plan: Plan, frames: np.ndarray, k: int) -> bool:
+    return plan.track[frames[k]] != plan.track[frames[k - 1]]
 
 
 @dataclass
