@@ -186,7 +186,7 @@ def _made(out: Path, settings: str) -> list[SourceResult]:
 def _tidy(out: Path) -> None:
     """Remove what a killed run left half-done: our files below clips/ and thumbs/ that no finished source names."""
     named = {path.stem for path in (out / "sources").glob("*.json")}
-    for path in [*out.glob("clips/*"), *out.glob("clips/.*"), *out.glob("thumbs/*")]:
+    for path in [*out.glob("clips/*"), *out.glob("thumbs/*")]:
         ours = _OURS.fullmatch(path.name)
         if ours and (ours["source"] not in named or ".part." in path.name):
             path.unlink()

@@ -86,9 +86,9 @@ def _filled(stretches: list[Stretch], rest: list[tuple[float, float]], least_s: 
     out = sorted(stretches + [Stretch(a, b, "") for a, b in rest], key=lambda s: s.start_s)
     for i, gap in enumerate(out):
         if not gap.verdict:
-            short = gap.end_s - gap.start_s < least_s and len(out) > 1
-            near = out[i - 1] if i else out[1]
-            out[i] = Stretch(gap.start_s, gap.end_s, near.verdict if short and near.verdict else "no face")
+            near = out[i - 1].verdict if i else next((s.verdict for s in out if s.verdict), "")
+            short = gap.end_s - gap.start_s < least_s
+            out[i] = Stretch(gap.start_s, gap.end_s, (near if short else "") or "no face")
     merged: list[Stretch] = []
     for stretch in out:
         if merged and merged[-1].verdict == stretch.verdict:

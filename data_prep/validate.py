@@ -180,7 +180,8 @@ def _picture_problems(path: Path, record: ClipRecord) -> Iterator[tuple[str, str
 def _sound_problems(path: Path, record: ClipRecord) -> Iterator[tuple[str, str, str]]:
     try:
         with wave.open(str(path)) as file:
-            rate, channels, length = file.getframerate(), file.getnchannels(), file.getnframes()
+            rate, channels, stated = file.getframerate(), file.getnchannels(), file.getnframes()
+            length = len(file.readframes(stated)) // (file.getsampwidth() * channels)
     except (wave.Error, EOFError, OSError) as error:
         yield "content", "a WAV file", str(error) or type(error).__name__
         return

@@ -1,0 +1,89 @@
+import numpy as np
+import planted_faces as planted
+import pytest
+
+from data_prep.clips import Span
+from data_prep.speaker import EnergyJudge, file_sync, score_curve, silent_rivals
+from lipsync.faces.align import MOUTH, HeadPose
+from lipsync.faces.template import HEAD
+from lipsync.types import Sound
+
+
+def span_of(course, first=0, rate=planted.RATE):
+    frames = len(course)
+    mouth = np.repeat(HEAD[MOUTH][None], frames, 0)
+    mouth[:, [28, 29, 30], 1] += planted.MOST_OPEN * course[:, None]
+    pose = HeadPose(np.repeat(np.eye(3)[None], frames, 0), np.full(frames, 60.0), np.zeros((frames, 3)))
+    times = (first + np.arange(frames)) / rate
+    return Span(first, first + frames, times, mouth, mouth[..., :2], pose, np.zeros((frames, 2, 3)))
+
+
+class PlantedJudge(EnergyJudge):
+    """Hears the opening itself; as sure as the shape model."""
+
+    least_score, least_margin, least_s = 0.3, 0.03, 2.0
+
+    def __init__(self, course, late_s):
+        self.course, self.late_s = course, late_s
+
+    def heard(self, sound):
+        times = np.arange(round(sound.duration_s * 100)) / 100 - self.late_s
+        return np.interp(times, np.arange(len(self.course)) / planted.RATE, self.course)
+
+
+@pytest.mark.parametrize("late_frames", [-10, -3, -1.5, 0, 1, 4, 10])
+def test_a_planted_offset_is_found(late_frames):
+    course = planted.mouth_course(5.0, 4)
+    judge = PlantedJudge(course, late_frames / planted.RATE)
+    sound = planted.silence(5.0)
+    curve = score_curve(span_of(course), judge.heard(sound), sound.start_s, 1 / planted.RATE, 12)
+    assert file_sync([curve], [5.0], judge).offset_frames == pytest.approx(late_frames, abs=0.35)
+
+
+@pytest.mark.parametrize("late_frames", [-8, 0, 6])
+def test_loudness_finds_a_planted_offset_of_long_footage(late_frames):
+    course = planted.mouth_course(12.0, 4)
+    sound = planted.voice_of(course, late_frames / planted.RATE)
+    curve = score_curve(span_of(course), EnergyJudge().heard(sound), 0.0, 1 / planted.RATE, 12)
+    assert file_sync([curve], [12.0], EnergyJudge()).offset_frames == pytest.approx(late_frames, abs=1)
+
+
+def test_the_sounds_own_start_is_counted():
+    course = planted.mouth_course(12.0, 4)
+    sound = planted.voice_of(course)
+    late = Sound(sound.samples, sound.sample_rate_hz, start_s=0.2)
+    curve = score_curve(span_of(course), EnergyJudge().heard(late), late.start_s, 1 / planted.RATE, 12)
+    assert file_sync([curve], [12.0], EnergyJudge()).offset_frames == pytest.approx(5, abs=1)
+
+
+def test_clips_of_a_file_vote_together():
+    """Two long clips that agree outvote a short one that does not."""
+    peak = {at: np.exp(-(((np.arange(-12, 13) - at) / 2.0) ** 2)) for at in (3, -7)}
+    sync = file_sync([0.6 * peak[3], 0.9 * peak[-7], 0.6 * peak[3]], [8.0, 2.0, 8.0], EnergyJudge())
+    assert sync.offset_frames == pytest.approx(3, abs=0.2)
+
+
+def test_without_evidence_nothing_is_moved():
+    judge, rng = EnergyJudge(), np.random.default_rng(0)
+    high = np.zeros(25)
+    high[4], high[12] = 0.9, 0.85
+    assert file_sync([high], [30.0], judge).offset_frames == 0, "hardly better than no offset"
+    high[12] = 0.0
+    assert file_sync([high], [30.0], judge).offset_frames == pytest.approx(-8)
+    assert file_sync([high], [1.2], judge).offset_frames == 0, "too short"
+    assert file_sync([rng.uniform(-0.2, 0.2, 25)], [30.0], judge).offset_frames == 0, "no score"
+    assert file_sync([np.linspace(0, 0.9, 25)], [30.0], judge).offset_frames == 0, "the best lag is the last searched"
+    assert file_sync([], [], judge).offset_frames == 0
+
+
+def test_a_still_mouth_scores_lowest():
+    sound = planted.voice_of(planted.mouth_course(3.0, 1))
+    curve = score_curve(span_of(np.full(75, 0.2)), EnergyJudge().heard(sound), 0.0, 0.04, 5)
+    assert (curve == -1).all()
+
+
+def test_only_faces_seen_at_the_same_time_are_rivals():
+    course = planted.mouth_course(2.0, 1)
+    spans = [span_of(course, 0), span_of(course, 10), span_of(course, 60), span_of(course, 45)]
+    assert silent_rivals(spans, [0.2, 0.6, 0.1, 0.05]) == {0, 3}
+    assert silent_rivals([], []) == set()
