@@ -248,7 +248,7 @@ def build_head(shape: HeadShape) -> Head:
 
 
 def _unrolled(theta: np.ndarray) -> np.ndarray:
-    """sin θ at the front; beyond 50° it goes on rising at the same slope, so that sides and back have canvas too."""
+    """Sin θ at the front; beyond 50° it goes on rising at the same slope, so that sides and back have canvas too."""
     turn = np.deg2rad(50.0)
     beyond = np.sin(turn) + (np.abs(theta) - turn) * np.cos(turn)
     return np.where(np.abs(theta) < turn, np.sin(theta), np.sign(theta) * beyond)
@@ -264,7 +264,7 @@ def canvas_size() -> tuple[int, int]:
 
 
 def canvas_grid() -> tuple[np.ndarray, np.ndarray]:
-    """x and y in cm of every canvas pixel, float32 (Hc, Wc) each."""
+    """X and y in cm of every canvas pixel, float32 (Hc, Wc) each."""
     height, width = canvas_size()
     x = CANVAS_LEFT_CM + (np.arange(width, dtype=np.float32) + 0.5) / CANVAS_PX_PER_CM
     y = CANVAS_TOP_CM - (np.arange(height, dtype=np.float32) + 0.5) / CANVAS_PX_PER_CM

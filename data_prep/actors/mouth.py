@@ -114,11 +114,11 @@ def _teeth(
 
 def _tongue_texture(rng: np.random.Generator) -> np.ndarray:
     rows, columns = 90, 130
-    tone = np.array([0.40, 0.135, 0.125], np.float32)
+    tone = np.array([0.22, 0.068, 0.066], np.float32)
     grain = 1 + 0.10 * field(rng, rows, columns, 2.5) + 0.08 * field(rng, rows, columns, 9)
     across = np.linspace(-1, 1, columns)[None]
     back = np.linspace(0, 1, rows)[:, None]
-    shade = (1 - 0.35 * np.abs(across) ** 2.5) * (1 - 0.88 * back**0.55) * (1 - 0.18 * np.exp(-((across / 0.1) ** 2)))
+    shade = (1 - 0.35 * np.abs(across) ** 2.5) * (1 - 0.93 * np.clip(back / 0.55, 0, 1) ** 0.7) * (1 - 0.18 * np.exp(-((across / 0.1) ** 2)))
     image = np.empty((rows, columns, 4), np.float32)
     image[..., :3] = tone * (grain * shade)[..., None]
     image[..., 3] = np.clip((1 - np.abs(across)) / 0.22, 0, 1) ** 1.5

@@ -15,11 +15,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sampling:
-    """The samples of one grid: row and column positions, and the order in which they are laid down."""
+    """The samples of one grid, in the order in which they are laid down: row and column, float32 (A, B) each."""
 
-    rows: np.ndarray          # float32 (Rs, Cs)
-    columns: np.ndarray       # float32 (Rs, Cs)
-    order: np.ndarray         # int32 (Rs*Cs,)
+    rows: np.ndarray
+    columns: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ def plan_samples(points: np.ndarray, spacing_cm: float, split: int | None = None
     grid_rows, grid_columns = np.meshgrid(rows, columns, indexing="ij")
     # Outside in; within a column from the bottom up, so that the chin covers the neck and the nose the lip.
     rank = np.lexsort((-grid_rows.ravel(), -np.abs(grid_columns.ravel() - middle)))
-    return Sampling(grid_rows, grid_columns, rank.astype(np.int32))
+    # Two dimensions only because cv2.remap asks for them.
+    return Sampling(grid_rows.ravel()[rank].reshape(grid_rows.shape), grid_columns.ravel()[rank].reshape(grid_rows.shape))
 
 
 def draw(screen: np.ndarray, facing: np.ndarray, sampling: Sampling, size_px: tuple[int, int]) -> Drawn:
@@ -83,7 +83,7 @@ def draw(screen: np.ndarray, facing: np.ndarray, sampling: Sampling, size_px: tu
     flat = sample.reshape(-1, 3)
     x, y = flat[:, 0] - left, flat[:, 1] - top
     keep = (flat[:, 2] > 0.0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    order = sampling.order[keep[sampling.order]]
+    order = np.flatnonzero(keep).astype(np.int32)
     pixel = y[order].astype(np.int32) * width + x[order].astype(np.int32)
     owner = np.full(width * height, -1, np.int32)
     owner[pixel] = order

@@ -10,8 +10,16 @@ import cv2
 import numpy as np
 
 from data_prep.actors.actor import Actor
-from data_prep.actors.geometry import CANVAS_PX_PER_CM, canvas_grid, canvas_size, gauss, lip_borders, mouth_line_y
-from data_prep.actors.geometry import smooth_step, to_canvas
+from data_prep.actors.geometry import (
+    CANVAS_PX_PER_CM,
+    canvas_grid,
+    canvas_size,
+    gauss,
+    lip_borders,
+    mouth_line_y,
+    smooth_step,
+    to_canvas,
+)
 from data_prep.actors.noise import field, strands
 
 
@@ -24,7 +32,7 @@ class Skin:
 
 
 def mix(base: np.ndarray, colour: tuple[float, ...] | np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """base (…, 3) moved toward a colour by weight (…)."""
+    """Base (…, 3) moved toward a colour by weight (…)."""
     return base + weight[..., None] * (np.asarray(colour, np.float32) - base)
 
 

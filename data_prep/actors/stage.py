@@ -3,15 +3,15 @@
 Everything is drawn in linear light at twice the wanted size, blurred as a lens would, and averaged down.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from data_prep.actors import hair as hair_module
 from data_prep.actors.actor import Actor
-from data_prep.actors.eyes import Gaze, lid_points, paint_eye
 from data_prep.actors.expression import Expression, LandmarkMap, MouthShape
+from data_prep.actors.eyes import Gaze, lid_points, paint_eye
 from data_prep.actors.geometry import build_head, smooth_step, to_canvas
 from data_prep.actors.hair import hang_hair, lift_hair, paint_hair
 from data_prep.actors.light import lamp_direction, normals_of, shade
@@ -28,10 +28,9 @@ EAR_ROWS, EAR_COLUMNS = 22, 15
 class Performance:
     """What one frame shows."""
 
-    pose: Pose = Pose()
-    mouth: MouthShape = MouthShape()
-    gaze: Gaze = Gaze()
-    brow_lift_cm: float = 0.0
+    pose: Pose = field(default_factory=Pose)
+    mouth: MouthShape = field(default_factory=MouthShape)
+    gaze: Gaze = field(default_factory=Gaze)
 
 
 class Stage:
@@ -55,9 +54,10 @@ class Stage:
         self._sampling = plan_samples(self.head.points + self._lift, 0.78 / self._camera.scale, self.head.split)
         self._neutral = self.head.canvas_xy
         self._inside = MouthInside(actor)
-        self._plans: dict[tuple[int, ...], object] = {}
         self._backdrop = backdrop(actor, width, height)
-        self._garment = garment(actor, self._camera, width, height)
+        clothes = garment(actor, self._camera, width, height)
+        self._garment_top = max(0, int(np.argmax(clothes[..., 3].any(axis=1))) - int(2 * self._camera.scale))
+        self._garment = np.ascontiguousarray(clothes[self._garment_top:])
         self._curtains = hang_hair(actor)
         self._lamp = lamp_direction(actor.light)
         self._ears = None if actor.hair in ("long", "bob", "scarf") else _ear_points(actor)
@@ -77,7 +77,7 @@ class Stage:
         drawn = draw(screen, lit.normals[..., 2] - 0.02, self._sampling, self._size)
         self._draw_mouth(picture, shown, screen)
         self._draw_head(picture, drawn, lit.irradiance, lit.highlight, shown)
-        _lay_over(picture, _shifted(self._garment, 0.6 * shown.pose.shift_cm[0] * self._camera.scale,
+        _lay_over(picture[self._garment_top:], _shifted(self._garment, 0.6 * shown.pose.shift_cm[0] * self._camera.scale,
                                     -0.6 * shown.pose.shift_cm[1] * self._camera.scale))
         self._hang(picture, self._curtains.before, shown.pose, 1.5)
         picture = cv2.GaussianBlur(picture, (0, 0), 0.75)
@@ -144,9 +144,6 @@ class Stage:
     def _draw_part(self, window: np.ndarray, part: Part, pose: Pose, left: int, top: int) -> None:
         points = place(part.points, pose)
         screen = self._camera.project(points).astype(np.float32) - np.array([left, top], np.float32)
-        key = part.points.shape[:2]
-        if key not in self._plans:
-            self._plans[key] = plan_samples(points, 0.7 / self._camera.scale)
         plan = plan_samples(points, 0.75 / self._camera.scale)
         normals = normals_of(points)
         drawn = draw(screen, np.abs(normals[..., 2]) + 0.1, plan, (window.shape[1], window.shape[0]))
@@ -183,7 +180,11 @@ class Stage:
         here = np.stack([(corners[:, 0] - hair_module.CURTAIN_LEFT_CM) * hair_module.CURTAIN_PX_PER_CM,
                          (hair_module.CURTAIN_TOP_CM - corners[:, 1]) * hair_module.CURTAIN_PX_PER_CM], 1)
         warp = cv2.getAffineTransform(here.astype(np.float32), there)
-        _lay_over(picture, cv2.warpAffine(curtain, warp, self._size, flags=cv2.INTER_LINEAR))
+        edges = np.array([[0, 0, 1], [curtain.shape[1], 0, 1], [0, curtain.shape[0], 1], [*curtain.shape[1::-1], 1]]) @ warp.T
+        left, top = np.maximum(np.floor(edges.min(axis=0)).astype(int), 0)
+        right, bottom = np.minimum(np.ceil(edges.max(axis=0)).astype(int), self._size)
+        warp[:, 2] -= [left, top]
+        _lay_over(picture[top:bottom, left:right], cv2.warpAffine(curtain, warp, (right - left, bottom - top)))
 
     def _points_68(self, skin: np.ndarray, shown: Performance) -> np.ndarray:
         riding = self._landmarks.skin_points(skin)
@@ -192,15 +193,14 @@ class Stage:
         points = np.concatenate([riding[:17], brows, riding[17:26], eyes, riding[26:]])
         placed = place(points, shown.pose)
         flat = self._camera.project(placed) / SUPERSAMPLING
-        depth = -(placed[:, 2:3] - FACE_DEPTH_CM) * (self._camera.scale / SUPERSAMPLING)
+        depth = -placed[:, 2:3] * (self._camera.scale / SUPERSAMPLING)
         return np.concatenate([flat, depth], axis=1).astype(np.float32)
 
 
-FACE_DEPTH_CM = 0.0
-
-
 def _lay_over(picture: np.ndarray, layer: np.ndarray) -> None:
-    picture += layer[..., 3:] * (layer[..., :3] - picture)
+    """Blend a layer (h, w, 4) over a picture (h, w, 3), in place; only where there is any."""
+    opacity = np.ascontiguousarray(layer[..., 3])
+    cv2.blendLinear(np.ascontiguousarray(layer[..., :3]), np.ascontiguousarray(picture), opacity, 1 - opacity, picture)
 
 
 def _shifted(layer: np.ndarray, right_px: float, down_px: float) -> np.ndarray:

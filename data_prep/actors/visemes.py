@@ -56,6 +56,7 @@ VOWELS: dict[str, tuple[float, float, int]] = {
     "ɶ": (1.0, 0.0, 1), "ɑ": (1.0, 1.0, 0), "ɒ": (0.95, 1.0, 1), "ɚ": (0.42, 0.5, 1), "ɝ": (0.5, 0.5, 1),
     "ᵻ": (0.15, 0.4, 0), "ᵿ": (0.2, 0.6, 1),
 }
+SILENCE_S = 0.6   # before the first and after the last phoneme; farther out the mouth simply rests
 BILABIALS = frozenset("pbmɓʙ")
 # Consonants: target per parameter and (second) how strongly it pulls on it; what is not named is left to neighbours.
 _Pull = dict[str, tuple[float, float]]
@@ -118,13 +119,13 @@ def pull_of(symbol: str) -> _Pull:
 
 
 def _closure(segments: list[_Segment], times_s: np.ndarray) -> np.ndarray:
-    """float (F,): 1 over the middle of every bilabial, falling to 0 smoothly outside it."""
+    """Float (F,): 1 over the middle of every bilabial, falling to 0 smoothly outside it."""
     closed = np.zeros(len(times_s))
     for segment in segments:
         if segment.symbol in BILABIALS:
             half = 0.32 * (segment.end_s - segment.start_s) + 0.004
             away = np.abs(times_s - (segment.start_s + segment.end_s) / 2) - half
-            ramp = np.clip(1.0 - away / 0.070, 0.0, 1.0)
+            ramp = np.clip(1.0 - away / 0.056, 0.0, 1.0)
             closed = np.maximum(closed, ramp * ramp * (3.0 - 2.0 * ramp))
     return closed
 
@@ -148,9 +149,9 @@ def mouth_motion(phonemes: Sequence[Timed], times_s: np.ndarray, style: Style | 
     weights = {name: np.full(len(times_s), 1e-4) for name in PARAMETERS}
     sums = {name: np.zeros(len(times_s)) for name in PARAMETERS}
     sums["gap_cm"] += 1e-4 * style.rest_gap_cm
-    for segment in _with_silences(segments, times_s):
+    for segment in _with_silences(segments):
         centre, length = (segment.start_s + segment.end_s) / 2, segment.end_s - segment.start_s
-        tau = (0.42 * length + 0.034) / style.sharpness
+        tau = (0.34 * length + 0.024) / style.sharpness
         decay = np.exp(-(np.maximum(np.abs(times_s - centre) - 0.12 * length, 0.0) / tau) ** 1.3)
         for name, (target, strength) in _pulls(segment.symbol, style).items():
             weights[name] += strength * decay
@@ -174,14 +175,14 @@ def _pulls(symbol: str, style: Style) -> _Pull:
     return {name: (target * scale.get(name, 1.0), strength) for name, (target, strength) in pulls.items()}
 
 
-def _with_silences(segments: list[_Segment], times_s: np.ndarray) -> list[_Segment]:
+def _with_silences(segments: list[_Segment]) -> list[_Segment]:
     """Add a segment "" wherever nothing is said for 80 ms or more, the ends included."""
-    if len(times_s) == 0:
-        return segments
-    filled, last_s = [], float(times_s[0]) - 0.5
+    if not segments:
+        return []
+    filled, last_s = [], segments[0].start_s - SILENCE_S
     for segment in segments:
         if segment.start_s - last_s > 0.08:
             filled.append(_Segment("", last_s, segment.start_s))
         filled.append(segment)
         last_s = max(last_s, segment.end_s)
-    return [*filled, _Segment("", last_s, max(float(times_s[-1]) + 0.5, last_s + 0.5))]
+    return [*filled, _Segment("", last_s, last_s + SILENCE_S)]
