@@ -153,7 +153,7 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         result = self.task.step(rng)
         if not torch.isfinite(result.loss):
-            raise LipsyncError(f"the loss is {float(result.loss)} at step {step}; clips: {', '.join(result.clips)}")
+            raise LipsyncError(f"the loss is {float(result.loss.detach())} at step {step}; clips: {', '.join(result.clips)}")
         result.loss.backward()
         return result
 
