@@ -1,11 +1,14 @@
 """Put a generated window back into its frame: match colours, feather, warp, blend.
 
-    out = frame + α·(warp(window + colour) − frame),      α = 0 at and outside the mask's edge
+    out = frame + α·(new − frame),      α = 0 at and outside the mask's edge
+    new = warp(made + colour) + w·(frame − warp(true))
 
 α is a product of smooth ramps s(d/feather), s(x) = 3x² − 2x³ of the distances d to the mask's four edges, evaluated at
 the frame's own pixels, so the feather lies inside the mask and nothing outside is ever touched. `colour` is the low-
 frequency difference between the true and the generated window in a ring just inside the mask's upper and side edges,
-carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time.
+carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time. The second term of `new` is
+what the window's resolution cannot hold: pores, hair, grain. It is kept where the generated window agrees with the true
+one, w = exp(−(blur|made + colour − true| / _AGREE_LEVELS)²), and never on lips or in the mouth, old or new.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from lipsync.model.pixel import PixelModelConfig
 _RING = 0.09  # width of the ring, of the window's side
 _SPREAD = 0.14  # of the window's side: how far a colour difference carries
 _MOST_LEVELS = 24.0  # a larger difference is another thing, not another light
+_AGREE_LEVELS = 9.0  # a difference this large takes most of the source's fine detail away
 _COARSE = 4  # colours are matched at this fraction of the window's resolution
 
 
@@ -45,7 +49,13 @@ class Compositor:
         self.colour: np.ndarray | None = None
 
     def paste(
-        self, frame: np.ndarray, transform: np.ndarray, made: np.ndarray, true: np.ndarray, strength: float = 1.0
+        self,
+        frame: np.ndarray,
+        transform: np.ndarray,
+        made: np.ndarray,
+        true: np.ndarray,
+        strength: float = 1.0,
+        lips: np.ndarray | None = None,
     ) -> Pasted:
         """One frame.
 
@@ -55,6 +65,8 @@ class Compositor:
             made: float32 (S, S, 3), 0…255, generated.
             true: uint8 (S, S, 3), the frame's own window.
             strength: 0…1, fades the whole window.
+            lips: (n, P, 2) window px, outlines of the lips as they were and as they are wanted; None: no fine detail
+                of the frame is kept anywhere.
         """
         out = frame.copy()
         box = window_box(transform, self.size_px, frame.shape)
@@ -62,11 +74,13 @@ class Compositor:
             return Pasted(out, 0)
         left, top, right, bottom = box
         matched = made + self._colour(made, true)
-        warped = unwarp(matched, transform, box)
+        detail = np.zeros(made.shape[:2], np.float32) if lips is None else self._detail(matched, true, lips)
+        layers = unwarp(np.dstack([matched - detail[..., None] * true, detail]), transform, box)
         u, v = window_coordinates(transform, box)
         alpha = self.alpha(u, v)[..., None] * np.float32(strength)
         source = frame[top:bottom, left:right].astype(np.float32)
-        blend = source + alpha * (warped - source)
+        new = layers[..., :3] + layers[..., 3:] * source
+        blend = source + alpha * (new - source)
         out[top:bottom, left:right] = np.clip(np.rint(blend), 0, 255).astype(np.uint8)
         inside = np.logical_and.reduce([d >= 0 for d in self._distances(u, v)])
         return Pasted(out, largest_outside(frame, out, box, inside))
@@ -83,6 +97,18 @@ class Compositor:
         """To the mask's left, right, top and bottom edges, px, positive inside. Pixel k covers k − ½ … k + ½."""
         last = self.size_px - 0.5
         return u - (self.side - 0.5), last - self.side - u, v - (self.top - 0.5), last - v
+
+    def _detail(self, matched: np.ndarray, true: np.ndarray, lips: np.ndarray) -> np.ndarray:
+        """How much of the frame's finer detail is kept: float32 (S, S), 0…1."""
+        size = self.size_px
+        apart = np.abs(matched - true).mean(2)
+        away = cv2.GaussianBlur(cv2.dilate(apart, np.ones((3, 3))), (0, 0), size / 64)
+        mouth = np.zeros((size, size), np.uint8)
+        for outline in lips:
+            cv2.fillConvexPoly(mouth, cv2.convexHull(np.rint(outline).astype(np.int32)), 1)
+        reach = 2 * (size // 42) + 1
+        mouth = cv2.GaussianBlur(cv2.dilate(mouth, np.ones((reach, reach))).astype(np.float32), (0, 0), size / 64)
+        return (np.exp(-((away / _AGREE_LEVELS) ** 2)) * (1 - mouth)).astype(np.float32)
 
     def _colour(self, made: np.ndarray, true: np.ndarray) -> np.ndarray:
         """What to add to the generated window: float32 (S, S, 3)."""
@@ -143,7 +169,7 @@ def window_coordinates(transform: np.ndarray, box: tuple[int, int, int, int]) ->
 
 
 def unwarp(window: np.ndarray, transform: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The window as the frame's pixels in `box` see it: float32 (h, w, 3); bicubic, area-averaged when it shrinks."""
+    """The window as the frame's pixels in `box` see it: float32 (h, w, C); bicubic, area-averaged when it shrinks."""
     left, top, right, bottom = box
     times = int(np.clip(np.ceil(np.hypot(transform[0, 0], transform[0, 1]) - 1e-6), 1, 8))
     shift = (times - 1) / (2 * times)

@@ -120,3 +120,38 @@ def test_a_window_off_the_picture_is_left_alone():
     assert window_box(matrix, 128, frame.shape) is None
     true = np.zeros((128, 128, 3), np.uint8)
     assert np.array_equal(Compositor(MODEL).paste(frame, matrix, true.astype(np.float32), true).image, frame)
+
+
+LIPS = np.array([[[50, 60], [64, 55], [78, 60], [64, 70]]] * 2, np.float32)
+
+
+def grainy():
+    """A picture with detail finer than a window pixel."""
+    rng = np.random.default_rng(3)
+    return np.clip(picture() + rng.normal(0, 12, (300, 400, 3)), 0, 255).astype(np.uint8)
+
+
+def test_fine_detail_stays_where_nothing_changed_and_not_in_the_mouth():
+    frame, matrix = grainy(), transform(0.4, 5.0)
+    true = crop_window(frame, matrix, 128)
+    made = true.astype(np.float32)
+    made[85:95, 20:40] += 60  # a place that did change
+    pasted = Compositor(MODEL).paste(frame, matrix, made, true, lips=LIPS)
+    plain = Compositor(MODEL).paste(frame, matrix, made, true)
+    u, v = window_coordinates(matrix, (0, 0, 400, 300))
+    difference = np.abs(pasted.image.astype(int) - frame).mean(2)
+    cheek = (u > 90) & (u < 110) & (v > 50) & (v < 100)
+    mouth = (u > 58) & (u < 70) & (v > 59) & (v < 66)
+    changed = (u > 24) & (u < 36) & (v > 87) & (v < 93)
+    assert difference[cheek].mean() < 1.0
+    assert np.abs(plain.image.astype(int) - frame).mean(2)[cheek].mean() > 5
+    assert difference[mouth].mean() > 5 and difference[changed].mean() > 20
+    assert pasted.largest_outside == 0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_window_pasted_back_with_its_detail_is_the_frame(case):
+    frame, matrix = grainy(), transform(*case)
+    true = crop_window(frame, matrix, 128)
+    pasted = Compositor(MODEL).paste(frame, matrix, true.astype(np.float32), true, lips=LIPS - 500)
+    assert np.abs(pasted.image.astype(int) - frame).max() <= 2
