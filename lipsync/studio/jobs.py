@@ -76,7 +76,7 @@ class JobProgress:
             if self._clock is not None:
                 took = format_s(self._clock.elapsed_s)
                 self._finished.append(f"{self._clock.stage}: {took}{', ' if note else ''}{note}")
-                self._clock = None
+                self._clock, self._note = None, ""
 
     def fields(self) -> dict[str, Any]:
         """The progress fields of a Snapshot."""

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lipsync.consent import record_consent
-from lipsync.errors import ConsentError, PersonError
+from lipsync.errors import ConsentError, MediaError, PersonError
 from lipsync.progress import Progress, Silent
 from lipsync.studio import service
 from lipsync.studio.jobs import Jobs, Snapshot
@@ -78,12 +78,19 @@ class Studio:
             raise PersonError(f"type the name {person.name} to delete all that is theirs")
         delete_person(person)
 
-    def bring(self, name: str, paths: list[str]) -> list[Path]:
-        """Copy footage in."""
+    def bring(self, name: str, paths: list[str]) -> tuple[list[Path], list[str]]:
+        """Copy footage in. Returns what was kept, and a line for each file that is neither video nor photo."""
+        from lipsync.media import probe
+
         person = self.person(name)
-        if not paths:
-            raise PersonError("choose one or several video files first")
-        return [add_file(person, Path(path)) for path in paths]
+        kept, refused = [], []
+        for path in map(Path, paths or []):
+            try:
+                probe(path)
+                kept.append(add_file(person, path))
+            except MediaError as error:
+                refused.append(str(error).replace(f"{path.parent}/", ""))
+        return kept, refused
 
     def prepare(self, name: str) -> str:
         """Start cutting the person's footage into clips."""

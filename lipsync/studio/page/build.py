@@ -32,12 +32,12 @@ TABS = (
 def build_app(studio: Studio | None = None) -> gr.Blocks:
     """The page, not yet served."""
     studio = studio or Studio()
-    with gr.Blocks(title="lipsync", analytics_enabled=False, delete_cache=UPLOAD_LIFE_S) as page:
+    with gr.Blocks(title="lipsync", analytics_enabled=False, delete_cache=UPLOAD_LIFE_S, fill_width=True) as page:
         gr.HTML(HEAD, elem_id="head")
         last = gr.BrowserState("", storage_key="lipsync-person", secret="lipsync")
-        with gr.Row(equal_height=True):
+        with gr.Row():
             who = gr.Dropdown(label="Person", choices=[], scale=3, min_width=220)
-            stop = gr.Button("Stop the job", variant="secondary", scale=1, min_width=120)
+            stop = gr.Button("Stop the job", elem_id="stop", scale=1, min_width=120, visible=False)
         frame = Frame(studio, who, gr.HTML())
         with gr.Tabs():
             for title, add in TABS:

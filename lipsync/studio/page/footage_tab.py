@@ -4,12 +4,10 @@ from typing import Any
 
 import gradio as gr
 
-from lipsync.studio.page.frame import Frame, told
+from lipsync.studio.page.frame import ERROR_S, Frame, told
 from lipsync.studio.page.show import empty, footage_report, table
 from lipsync.studio.service import read_report
 from lipsync.studio.studio import thumbnails
-
-MEDIA_TYPES = ["video", "image"]
 
 
 def add_footage_tab(frame: Frame) -> None:
@@ -28,8 +26,11 @@ def add_footage_tab(frame: Frame) -> None:
 
 
 def _bring(frame: Frame, name: str, paths: list[str]) -> tuple[None, str]:
-    kept = frame.studio.bring(name, paths)
-    gr.Info(f"{len(kept)} file(s) are there. Next: Prepare.")
+    kept, refused = frame.studio.bring(name, paths)
+    if refused:
+        gr.Warning("\n".join(refused), duration=ERROR_S)
+    if kept:
+        gr.Info(f"{len(kept)} file(s) are there. Next: Prepare.")
     return None, _listed(frame, name)
 
 

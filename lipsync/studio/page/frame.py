@@ -33,13 +33,14 @@ class Frame:
 
 
 def told(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler, with errors of ours shown as a message; what was typed stays where it is."""
+    """The handler, with errors of ours shown as a message; everything on the page stays as it is."""
 
     @functools.wraps(handler)
     def wrapper(*values: Any) -> Any:
         try:
             return handler(*values)
         except (LipsyncError, OSError) as error:
-            raise gr.Error(str(error), duration=ERROR_S, title="This did not work", print_exception=False) from error
+            gr.Warning(str(error), duration=ERROR_S)
+            return gr.skip()
 
     return wrapper

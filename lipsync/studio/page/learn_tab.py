@@ -25,10 +25,7 @@ def add_learn_tab(frame: Frame) -> None:
         before = gr.Video(label="Base", interactive=False, loop=True, buttons=[])
         after = gr.Video(label="Learned", interactive=False, loop=True, buttons=[])
     learn.click(told(lambda *values: _learn(frame, *values)), [frame.who, minutes, again], frame.card)
-    shown = told(lambda name, m: _estimate(frame, name, m))
-    minutes.release(shown, [frame.who, minutes], estimate, show_progress="hidden")
-    frame.show(lambda name: _state(frame, name), [gain, before, after])
-    frame.show(lambda name: _estimate(frame, name, default_minutes()), [estimate])
+    frame.show(lambda name: _state(frame, name), [estimate, gain, before, after])
 
 
 def _learn(frame: Frame, name: str, minutes: float, again: bool) -> str:
@@ -36,18 +33,14 @@ def _learn(frame: Frame, name: str, minutes: float, again: bool) -> str:
     return frame.card_of(name)
 
 
-def _estimate(frame: Frame, name: str | None, minutes: float) -> str:
-    report = read_report(frame.studio.person(name).dataset) if name else {}
-    return learn_estimate(minutes, report, LEAST_LEARNABLE_MINUTES)
-
-
-def _state(frame: Frame, name: str | None) -> tuple[str, Any, Any]:
+def _state(frame: Frame, name: str | None) -> tuple[str, str, Any, Any]:
     if not name:
-        return empty("Choose a person first."), _video(None), _video(None)
+        return "", empty("Choose a person first."), _video(None), _video(None)
     person = frame.studio.person(name)
-    text = gain_table(adapter_notes(person)) or empty("Not learned yet. The base model can speak for them already.")
+    estimate = learn_estimate(read_report(person.dataset), LEAST_LEARNABLE_MINUTES)
+    gain = gain_table(adapter_notes(person)) or empty("Not learned yet. The base model can speak for them already.")
     samples = person.folder / SAMPLES
-    return text, _video(samples / "base.mp4"), _video(samples / "adapter.mp4")
+    return estimate, gain, _video(samples / "base.mp4"), _video(samples / "adapter.mp4")
 
 
 def _video(path: Path | None) -> Any:

@@ -13,10 +13,10 @@ def add_people_tab(frame: Frame) -> None:
     """Build the tab."""
     record = gr.HTML()
     frame.show(lambda name: _record(frame, name), [record])
-    with gr.Accordion("A new person", open=True):
+    with gr.Accordion("A new person", open=not frame.studio.names()):
         with gr.Row():
             name = gr.Textbox(label="Name of the person", max_length=100)
-            recorded_by = gr.Textbox(label="Your name (you record that they agreed)", max_length=100)
+            recorded_by = gr.Textbox(label="Your name, as who recorded it", max_length=100)
             how = gr.Textbox(label="How they agreed", placeholder="signed paper, e-mail, in person …", max_length=200)
         statement = gr.Textbox(label="What they agreed to", value=STATEMENT.format(subject="…"), lines=3)
         agreed = gr.Checkbox(label="This person has read the statement and agreed to it")

@@ -32,7 +32,7 @@ def job_card(job: Snapshot | None) -> str:
     left = "" if job.left_s is None else f"{format_s(job.left_s)} left"
     percent = 0 if job.share is None else round(100 * job.share)
     bar = f'<div class="bar{" unknown" if job.share is None else ""}"><i style="width:{percent}%"></i></div>'
-    line = " · ".join(part for part in (job.stage or "Starting", f"{percent} %" if job.share else "", left) if part)
+    line = " · ".join(part for part in (job.stage or "Working", f"{percent} %" if job.share else "", left) if part)
     note = f'<p class="faint">{escape(job.note)}</p>' if job.note else ""
     return _card("running", job.title, line, bar + loss_curve(job.readings) + note)
 
@@ -67,7 +67,9 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
     """A table of texts."""
     heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<table class="plain"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+    return (
+        f'<div class="scroll"><table class="plain"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def footage_report(report: Mapping[str, Any]) -> str:
@@ -98,12 +100,12 @@ def gain_table(notes: Mapping[str, Any]) -> str:
     return line + table(rows, ("Held-out footage", "Base", "Learned"))
 
 
-def learn_estimate(minutes: float, report: Mapping[str, Any], least_minutes: float) -> str:
+def learn_estimate(report: Mapping[str, Any], least_minutes: float) -> str:
     """How long it will take and what to expect of it."""
     if not report:
         return empty("Prepare footage first.")
     kept = report["minutes_kept"]
-    text = f"Learns from {format_s(60 * kept)} of footage for {format_s(60 * minutes)}, then renders a comparison."
+    text = f"Learns from {format_s(60 * kept)} of footage: the time chosen, and a little more to measure and compare."
     few = f" Less than {least_minutes:g} minutes of footage: expect little gain." if kept < least_minutes else ""
     return f"<p>{text}{few}</p>"
 

@@ -3,9 +3,12 @@
 import gradio as gr
 
 CSS = """
-.gradio-container { max-width: 1080px !important; margin: 0 auto !important; }
+.gradio-container > main { max-width: 1080px !important; margin: 0 auto !important; }
+.gradio-container button[role="tab"][aria-selected="true"] { color: var(--primary-700); font-weight: 600; }
+.dark .gradio-container button[role="tab"][aria-selected="true"] { color: var(--primary-300); }
 #head h1 { font-size: 1.7rem; margin: 0.4rem 0 0; letter-spacing: -0.02em; }
 #head p { margin: 0.1rem 0 0; color: var(--body-text-color-subdued); }
+#stop { align-self: center; }
 .card { border: 1px solid var(--border-color-primary); border-left: 4px solid var(--primary-500);
   border-radius: 10px; padding: 0.7rem 1rem; background: var(--background-fill-secondary); }
 .card p { margin: 0.15rem 0 0; overflow-wrap: anywhere; }
@@ -22,7 +25,9 @@ CSS = """
 .faint { color: var(--body-text-color-subdued); font-size: 0.9em; }
 .empty { border: 1px dashed var(--border-color-primary); border-radius: 10px; padding: 1.2rem; text-align: center;
   color: var(--body-text-color-subdued); }
-table.plain { border-collapse: collapse; width: 100%; margin: 0.4rem 0; }
+.scroll { max-height: 22rem; overflow: auto; }
+table.plain { border-collapse: collapse; width: 100%; margin: 0.4rem 0; border: none !important; }
+table.plain tr, table.plain th, table.plain td { border-width: 0 0 1px 0 !important; background: none !important; }
 table.plain th, table.plain td { text-align: left; padding: 0.3rem 0.5rem; overflow-wrap: anywhere;
   border-bottom: 1px solid var(--border-color-primary); }
 table.plain th { font-weight: 600; }
@@ -38,4 +43,14 @@ def theme() -> gr.themes.Base:
         radius_size=gr.themes.sizes.radius_md,
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
-    ).set(button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800")
+    ).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_label_text_color_dark="*neutral_200",
+        block_title_text_color="*neutral_700",
+        block_title_text_color_dark="*neutral_200",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+    )
