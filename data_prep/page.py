@@ -23,6 +23,7 @@ _COLOURS = {
     "too short": "#c3c9cf",
     "no speech": "#6f8fd6",
     "not speaking": "#4866b0",
+    "out of sync": "#2f9fb5",
     "mouth does not move": "#8a6fd1",
     "still picture": "#a58be0",
     "too dark": "#59616b",

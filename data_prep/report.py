@@ -43,6 +43,7 @@ _ADVICE = {
     "silent sound": "The sound track is silent: bring the version that has the speech.",
     "no speech": "Cut away long pauses, or use footage in which the person talks more.",
     "not speaking": "Other faces are fine: they were left out because they do not follow the sound.",
+    "out of sync": "Sound and lips disagree there: look for a dubbed or edited part, or another version of the file.",
     "still picture": "A picture under a voice teaches nothing: use footage in which the person is filmed speaking.",
     "mouth does not move": "The voice seems to be somebody else's: use footage in which the person is seen speaking.",
     "too dark": "Use footage with more light on the face.",

@@ -1,11 +1,14 @@
 """Who speaks, and how late the sound is: what is seen of a mouth against what is heard.
 
-    score(k) = corr(opening seen at t, opening heard at t + k/fps)
-    file(k)  = Σ_clips F·score(k) / Σ_clips F           offset_frames = argmax_k file(k), refined by a parabola
+    score(k) = ½·corr(fast(seen at t), fast(heard at t + k/fps)) + ½·corr(step(seen at t), step(heard at t + k/fps))
+    file(k)  = Σ_clips length·score(k) / Σ_clips length     offset_frames = argmax_k file(k), refined by a parabola
 
-"Heard" is the opening that the shape model predicts from the sound; without a base model it is how loud the speech
-is. A camera and its microphone are apart by one constant, so all clips of a file vote for one offset. Of two faces
-seen at the same time, the one whose score is higher speaks.
+"Seen" is the mouth's opening, "heard" the opening that the shape model predicts from the sound; without a base model
+it is how loud the speech is. `fast` takes off the mean over 0.6 s, `step` is the difference of neighbouring frames:
+the slow part is alike in any two sentences and puts the best lag astray. Measured with a first shape model, best lag
+within ±2 frames of 0: 0.80 of 83 clips of 3 s or more of many people with plain correlation, 0.88 with fast, 0.92
+with step. A camera and its microphone are apart by one constant, so all clips of a file vote for one offset. Of two
+faces seen at the same time, the one whose score is higher speaks.
 
 Source: Chung & Zisserman 2016 search the same way, with an embedding distance in place of the correlation.
 """
@@ -18,12 +21,18 @@ import numpy as np
 
 from data_prep.clips import Span
 from lipsync.faces.align import MOUTH_POINTS, mouth_opening
+from lipsync.model.base import DEFAULT_BASE, checkpoints_folder
+from lipsync.model.checkpoint import file_hash, load_model
 from lipsync.model.speech_to_shape import ShapeModel, predict_shape
 from lipsync.speech.features import MEL_RATE_HZ, frame_levels_db, log_mel, mono_16k
 from lipsync.sync.offset import correlation
 from lipsync.types import Sound
 
 _BLOCK_S, _EDGE_S = 60.0, 2.0
+_SLOW_S = 0.6
+_ALIEN_S = 20.0
+# A clip is out of sync when its own best lag lies this far from the file's and beats it by this much, this surely.
+_APART_FRAMES, _APART_MARGIN, _APART_SCORE, _APART_S, _LEAST_VOTERS = 4.0, 0.35, 0.5, 3.0, 3
 _SAME_TIME_SHARE = 0.5
 
 
@@ -34,6 +43,7 @@ class SyncJudge(Protocol):
     least_score: float  # of a whole file, for its offset to be believed
     least_margin: float  # by which the best lag must beat lag 0
     least_s: float  # of clips in the file
+    alien_score: float  # a file that scores less at every lag over _ALIEN_S of clips has somebody else's sound
 
     def heard(self, sound: Sound) -> np.ndarray:
         """(T,) at MEL_RATE_HZ from the levelled sound's first sample; any unit."""
@@ -44,9 +54,10 @@ class EnergyJudge:
     """Takes loudness for opening: rough, needs nothing."""
 
     name = "energy"
-    least_score = 0.4
-    least_margin = 0.15
-    least_s = 8.0
+    least_score = 0.3
+    least_margin = 0.12
+    least_s = 12.0
+    alien_score = -1.0  # never: loudness is no evidence of that
 
     def heard(self, sound: Sound) -> np.ndarray:
         """Level between 45 dB under the loudest and the loudest, smoothed over 70 ms."""
@@ -59,9 +70,10 @@ class EnergyJudge:
 class ShapeJudge:
     """The shape model's opening. `model`: in eval mode, with its space set."""
 
-    least_score = 0.3
+    least_score = 0.35
     least_margin = 0.03
     least_s = 2.0
+    alien_score = 0.12
 
     def __init__(self, model: ShapeModel, name: str = "shape") -> None:
         self.model, self.name = model, name
@@ -83,19 +95,32 @@ class ShapeJudge:
 
 @dataclass(frozen=True)
 class FileSync:
-    """A file's offset (positive: the sound comes late; 0 where it is not clear) and its score there."""
+    """A file's offset (positive: the sound comes late; 0 where it is not clear) and its score there.
+
+    `apart`: indices of the clips for which there is strong evidence that their sound lies elsewhere, or is another's.
+    """
 
     offset_frames: float
     score: float
+    apart: frozenset[int] = frozenset()
 
 
 def score_curve(span: Span, heard: np.ndarray, heard_start_s: float, gap_s: float, reach: int) -> np.ndarray:
     """score(k) for k = −reach…reach, float64 (2·reach + 1,); −1 where either side is constant."""
-    seen = mouth_opening(span.mouth)
+    seen, frames = mouth_opening(span.mouth), max(3, round(_SLOW_S / gap_s))
     clock = heard_start_s + np.arange(len(heard)) / MEL_RATE_HZ
     lags = np.arange(-reach, reach + 1) * gap_s
-    curve = [correlation(seen, np.interp(span.times_s + lag, clock, heard)) for lag in lags]
-    return np.nan_to_num(np.array(curve), nan=-1.0)
+    shifted = [np.interp(span.times_s + lag, clock, heard) for lag in lags]
+    fast = [correlation(_fast(seen, frames), _fast(then, frames)) for then in shifted]
+    step = [correlation(np.diff(seen), np.diff(then)) for then in shifted]
+    return np.nan_to_num((np.array(fast) + np.array(step)) / 2, nan=-1.0)
+
+
+def _fast(values: np.ndarray, frames: int) -> np.ndarray:
+    """Values (F,) less their Hann-weighted mean over about `frames` frames; the ends are held."""
+    kernel = np.hanning(2 * (frames // 2) + 3)[1:-1]
+    padded = np.pad(values, len(kernel) // 2, mode="edge")
+    return values - np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
 
 def file_sync(curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: SyncJudge) -> FileSync:
@@ -111,9 +136,18 @@ def file_sync(curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: S
     score = float(pooled[best])
     clear = score >= judge.least_score and score - float(pooled[reach]) >= judge.least_margin
     believed = inside and clear and sum(lengths_s) >= judge.least_s
-    if not believed:
-        return FileSync(0.0, float(pooled[reach]))
-    return FileSync(round(place, 2), score)
+    if score < judge.alien_score and sum(lengths_s) >= _ALIEN_S:
+        return FileSync(0.0, score, frozenset(range(len(curves))))
+    place, score = (round(place, 2), score) if believed else (0.0, float(pooled[reach]))
+    sure = len(curves) >= _LEAST_VOTERS and score >= judge.least_score
+    apart = [i for i, curve in enumerate(curves) if sure and lengths_s[i] >= _APART_S and _lies_apart(curve, place)]
+    return FileSync(place, score, frozenset(apart))
+
+
+def _lies_apart(curve: np.ndarray, place: float) -> bool:
+    own, at = int(curve.argmax()), round(place) + len(curve) // 2
+    far = abs(own - at) > _APART_FRAMES and 0 < own < len(curve) - 1
+    return far and curve[own] >= _APART_SCORE and curve[own] - curve[at] >= _APART_MARGIN
 
 
 def silent_rivals(spans: Sequence[Span], scores: Sequence[float]) -> set[int]:
@@ -132,6 +166,9 @@ def _same_time(a: Span, b: Span) -> bool:
     return shared > _SAME_TIME_SHARE * min(a.last - a.first, b.last - b.first)
 
 
-def open_judge() -> SyncJudge:
-    """The best judge there is: the shape model of the default base, else loudness."""
-    return EnergyJudge()
+def open_judge(base: str = DEFAULT_BASE) -> SyncJudge:
+    """The shape model of a base where there is one, else loudness. Raises CheckpointError when it is broken."""
+    file = checkpoints_folder() / base / "shape.safetensors"
+    if not file.is_file():
+        return EnergyJudge()
+    return ShapeJudge(load_model(file, "shape"), f"shape {file_hash(file)[:8]}")

@@ -21,7 +21,7 @@ def span_of(course, first=0, rate=planted.RATE):
 class PlantedJudge(EnergyJudge):
     """Hears the opening itself; as sure as the shape model."""
 
-    least_score, least_margin, least_s = 0.3, 0.03, 2.0
+    least_score, least_margin, least_s, alien_score = 0.35, 0.03, 2.0, 0.12
 
     def __init__(self, course, late_s):
         self.course, self.late_s = course, late_s
@@ -58,9 +58,30 @@ def test_the_sounds_own_start_is_counted():
 
 def test_clips_of_a_file_vote_together():
     """Two long clips that agree outvote a short one that does not."""
-    peak = {at: np.exp(-(((np.arange(-12, 13) - at) / 2.0) ** 2)) for at in (3, -7)}
-    sync = file_sync([0.6 * peak[3], 0.9 * peak[-7], 0.6 * peak[3]], [8.0, 2.0, 8.0], EnergyJudge())
+    sync = file_sync([peak(3, 0.6), peak(-7, 0.9), peak(3, 0.6)], [8.0, 2.0, 8.0], EnergyJudge())
     assert sync.offset_frames == pytest.approx(3, abs=0.2)
+
+
+def peak(at, high=1.0):
+    return high * np.exp(-(((np.arange(-12, 13) - at) / 2.0) ** 2))
+
+
+def test_a_clip_that_lies_elsewhere_is_out_of_sync_only_on_strong_evidence():
+    judge = PlantedJudge(planted.mouth_course(3.0, 1), 0.0)
+    file, lengths = [peak(2, 0.8)] * 4, [5.0] * 5
+    assert file_sync([*file, peak(-6, 0.9)], lengths, judge).apart == {4}
+    assert file_sync([*file, peak(-6, 0.9)], lengths, judge).offset_frames == pytest.approx(2, abs=0.3)
+    for weak, seconds in ((peak(-6, 0.45), 5.0), (peak(-1, 0.9), 5.0), (peak(-6, 0.9), 1.5), (peak(-12, 0.9), 5.0)):
+        assert file_sync([*file, weak], [*lengths[:4], seconds], judge).apart == set()
+    assert file_sync([file[0], peak(-6, 0.9)], [5.0, 5.0], judge).apart == set(), "who of two is right?"
+
+
+def test_sound_of_somebody_else_is_out_of_sync_when_there_is_enough_of_it():
+    judge = PlantedJudge(planted.mouth_course(3.0, 1), 0.0)
+    low = np.random.default_rng(0).uniform(-0.1, 0.08, 25)
+    assert file_sync([low] * 4, [6.0] * 4, judge).apart == {0, 1, 2, 3}
+    assert file_sync([low], [6.0], judge).apart == set()
+    assert file_sync([low] * 4, [6.0] * 4, EnergyJudge()).apart == set()
 
 
 def test_without_evidence_nothing_is_moved():
