@@ -4,10 +4,10 @@
     new = warp(made + colour) + w·(frame − warp(true))
 
 α is a product of smooth ramps s(d/feather), s(x) = 3x² − 2x³ of the distances d to the mask's four edges, evaluated at
-the frame's own pixels, so the feather lies inside the mask and nothing outside is ever touched. `colour` is the low-
-frequency difference between the true and the generated window in a ring just inside the mask's upper and side edges,
-carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time. The second term of `new` is
-what the window's resolution cannot hold: pores, hair, grain. It is kept where the generated window agrees with the true
+the frame's own pixels, so the feather lies inside the mask and nothing outside is ever touched; and of a soft hull of
+the lower face, old and new, so that what a mouth does not move (background, collar) stays the frame's own. `colour` is
+the low-frequency difference between the true and the generated window in a ring just inside the mask's upper and side
+edges, carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time. The second term is what the window's resolution cannot hold: pores, hair, grain. It is kept where the generated window agrees with the true
 one, w = exp(−(blur|made + colour − true| / _AGREE_LEVELS)²), and never on lips or in the mouth, old or new.
 """
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lipsync.faces.align import JAW, OUTER_LIP
 from lipsync.model.pixel import PixelModelConfig
 
 _RING = 0.09  # width of the ring, of the window's side
@@ -55,7 +56,7 @@ class Compositor:
         made: np.ndarray,
         true: np.ndarray,
         strength: float = 1.0,
-        lips: np.ndarray | None = None,
+        mouths: np.ndarray | None = None,
     ) -> Pasted:
         """One frame.
 
@@ -65,8 +66,8 @@ class Compositor:
             made: float32 (S, S, 3), 0…255, generated.
             true: uint8 (S, S, 3), the frame's own window.
             strength: 0…1, fades the whole window.
-            lips: (n, P, 2) window px, outlines of the lips as they were and as they are wanted; None: no fine detail
-                of the frame is kept anywhere.
+            mouths: (n, 31, 2) window px, the mouth as it was and as it is wanted; None: the whole mask is replaced,
+                with no fine detail of the frame.
         """
         out = frame.copy()
         box = window_box(transform, self.size_px, frame.shape)
@@ -74,10 +75,12 @@ class Compositor:
             return Pasted(out, 0)
         left, top, right, bottom = box
         matched = made + self._colour(made, true)
-        detail = np.zeros(made.shape[:2], np.float32) if lips is None else self._detail(matched, true, lips)
+        detail = np.zeros(made.shape[:2], np.float32) if mouths is None else self._detail(matched, true, mouths)
         layers = unwarp(np.dstack([matched - detail[..., None] * true, detail]), transform, box)
         u, v = window_coordinates(transform, box)
         alpha = self.alpha(u, v)[..., None] * np.float32(strength)
+        if mouths is not None:
+            alpha *= np.clip(unwarp(face_reach(mouths, self.size_px), transform, box), 0, 1)[..., None]
         source = frame[top:bottom, left:right].astype(np.float32)
         new = layers[..., :3] + layers[..., 3:] * source
         blend = source + alpha * (new - source)
@@ -98,17 +101,12 @@ class Compositor:
         last = self.size_px - 0.5
         return u - (self.side - 0.5), last - self.side - u, v - (self.top - 0.5), last - v
 
-    def _detail(self, matched: np.ndarray, true: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    def _detail(self, matched: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> np.ndarray:
         """How much of the frame's finer detail is kept: float32 (S, S), 0…1."""
-        size = self.size_px
-        apart = np.abs(matched - true).mean(2)
-        away = cv2.GaussianBlur(cv2.dilate(apart, np.ones((3, 3))), (0, 0), size / 64)
-        mouth = np.zeros((size, size), np.uint8)
-        for outline in lips:
-            cv2.fillConvexPoly(mouth, cv2.convexHull(np.rint(outline).astype(np.int32)), 1)
-        reach = 2 * (size // 42) + 1
-        mouth = cv2.GaussianBlur(cv2.dilate(mouth, np.ones((reach, reach))).astype(np.float32), (0, 0), size / 64)
-        return (np.exp(-((away / _AGREE_LEVELS) ** 2)) * (1 - mouth)).astype(np.float32)
+        apart = cv2.dilate(np.abs(matched - true).mean(2), np.ones((3, 3)))
+        away = cv2.GaussianBlur(apart, (0, 0), self.size_px / 64)
+        lips = _soft_hulls([mouth[OUTER_LIP] for mouth in mouths], self.size_px, self.size_px / 40, self.size_px / 64)
+        return (np.exp(-((away / _AGREE_LEVELS) ** 2)) * (1 - lips)).astype(np.float32)
 
     def _colour(self, made: np.ndarray, true: np.ndarray) -> np.ndarray:
         """What to add to the generated window: float32 (S, S, 3)."""
@@ -123,6 +121,28 @@ class Compositor:
         smooth = field if self.colour is None else self.keep * self.colour + (1 - self.keep) * field
         self.colour = np.asarray(smooth, np.float32)
         return cv2.resize(self.colour, (self.size_px, self.size_px), interpolation=cv2.INTER_CUBIC)
+
+
+def face_reach(mouths: np.ndarray, size_px: int) -> np.ndarray:
+    """What a new mouth can change: 1 from the nose's base down to old and new jaw, softly 0 beyond: float32 (S, S).
+
+    Args:
+        mouths: (n, 31, 2) window px.
+    """
+    rise = 0.55 * (mouths[:, JAW][:, :, 1].max(1) - mouths[:, OUTER_LIP][:, :, 1].min(1))
+    raised = mouths[:, JAW][:, [0, -1]] - np.stack([np.zeros_like(rise), rise], 1)[:, None]
+    outline = np.concatenate([*mouths, *raised])
+    return _soft_hulls([outline], size_px, size_px / 14, size_px / 40)
+
+
+def _soft_hulls(outlines: list[np.ndarray], size_px: int, grow_px: float, soft_px: float) -> np.ndarray:
+    """Convex hulls of outlines (P, 2), grown and softened: float32 (S, S), 0…1."""
+    filled = np.zeros((size_px, size_px), np.uint8)
+    for outline in outlines:
+        cv2.fillConvexPoly(filled, cv2.convexHull(np.rint(outline).astype(np.int32)), 1)
+    reach = 2 * max(1, round(grow_px)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.GaussianBlur(cv2.dilate(filled, disc).astype(np.float32), (0, 0), soft_px)
 
 
 def largest_outside(frame: np.ndarray, out: np.ndarray, box: tuple[int, int, int, int], inside: np.ndarray) -> int:

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lipsync.faces.align import OUTER_LIP, crop_window
+from lipsync.faces.align import crop_window
 from lipsync.progress import Progress
 from lipsync.render.composite import Compositor
 from lipsync.render.generate import WindowGenerator
@@ -133,7 +133,7 @@ class Renderer:
         part = slice(first, first + len(pictures))
         frames = self.sequence.frames[part]
         transforms, size_px = self.plan.transforms[frames], self.compositor.size_px
-        lips = np.stack([self.plan.points[frames], self.points[part]])[:, :, OUTER_LIP]
+        mouths = np.stack([self.plan.points[frames], self.points[part]])
         begun = time.monotonic()
         windows = np.stack([crop_window(p, t, size_px) for p, t in zip(pictures, transforms, strict=True)])
         made = self.generator.generate(windows, self.points[part], self.sequence.times_s[part], frames)
@@ -141,7 +141,7 @@ class Renderer:
         for k, (picture, transform) in enumerate(zip(pictures, transforms, strict=True)):
             begun = time.monotonic()
             strength = run.strength(first + k, self.fade_frames)
-            pasted = self.compositor.paste(picture, transform, made[k], windows[k], strength, lips[:, k])
+            pasted = self.compositor.paste(picture, transform, made[k], windows[k], strength, mouths[:, k])
             self.tally.paste_s += time.monotonic() - begun
             self.tally.rendered += 1
             self.tally.largest_outside = max(self.tally.largest_outside, pasted.largest_outside)

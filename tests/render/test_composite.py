@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from lipsync.faces.align import crop_window
+from lipsync.faces.align import MOUTH, crop_window
+from lipsync.faces.template import HEAD
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.model.shapemap import mask_window
-from lipsync.render.composite import Compositor, largest_outside, unwarp, window_box, window_coordinates
+from lipsync.render.composite import Compositor, face_reach, largest_outside, unwarp, window_box, window_coordinates
 
 MODEL = PixelModelConfig()
 
@@ -122,7 +123,7 @@ def test_a_window_off_the_picture_is_left_alone():
     assert np.array_equal(Compositor(MODEL).paste(frame, matrix, true.astype(np.float32), true).image, frame)
 
 
-LIPS = np.array([[[50, 60], [64, 55], [78, 60], [64, 70]]] * 2, np.float32)
+MOUTHS = np.repeat((HEAD[None, MOUTH, :2] * 60 + [64, 0]).astype(np.float32), 2, axis=0)
 
 
 def grainy():
@@ -135,14 +136,14 @@ def test_fine_detail_stays_where_nothing_changed_and_not_in_the_mouth():
     frame, matrix = grainy(), transform(0.4, 5.0)
     true = crop_window(frame, matrix, 128)
     made = true.astype(np.float32)
-    made[85:95, 20:40] += 60  # a place that did change
-    pasted = Compositor(MODEL).paste(frame, matrix, made, true, lips=LIPS)
+    made[85:95, 30:44] += 60  # a place that did change
+    pasted = Compositor(MODEL).paste(frame, matrix, made, true, mouths=MOUTHS)
     plain = Compositor(MODEL).paste(frame, matrix, made, true)
     u, v = window_coordinates(matrix, (0, 0, 400, 300))
     difference = np.abs(pasted.image.astype(int) - frame).mean(2)
-    cheek = (u > 90) & (u < 110) & (v > 50) & (v < 100)
-    mouth = (u > 58) & (u < 70) & (v > 59) & (v < 66)
-    changed = (u > 24) & (u < 36) & (v > 87) & (v < 93)
+    cheek = (u > 94) & (u < 110) & (v > 50) & (v < 100)
+    mouth = (u > 58) & (u < 70) & (v > 64) & (v < 76)
+    changed = (u > 33) & (u < 41) & (v > 87) & (v < 93)
     assert difference[cheek].mean() < 1.0
     assert np.abs(plain.image.astype(int) - frame).mean(2)[cheek].mean() > 5
     assert difference[mouth].mean() > 5 and difference[changed].mean() > 20
@@ -153,5 +154,18 @@ def test_fine_detail_stays_where_nothing_changed_and_not_in_the_mouth():
 def test_a_window_pasted_back_with_its_detail_is_the_frame(case):
     frame, matrix = grainy(), transform(*case)
     true = crop_window(frame, matrix, 128)
-    pasted = Compositor(MODEL).paste(frame, matrix, true.astype(np.float32), true, lips=LIPS - 500)
-    assert np.abs(pasted.image.astype(int) - frame).max() <= 2
+    pasted = Compositor(MODEL).paste(frame, matrix, true.astype(np.float32), true, mouths=MOUTHS)
+    u, v = window_coordinates(matrix, (0, 0, 400, 300))
+    lips = (u > 34) & (u < 94) & (v > 50) & (v < 90)
+    assert np.abs(pasted.image.astype(int) - frame)[~lips].max() <= 1
+
+
+def test_only_what_a_mouth_can_move_is_replaced():
+    reach = face_reach(MOUTHS, 128)
+    lowered = MOUTHS.copy()
+    lowered[1, :, 1] += 12
+    wider = face_reach(lowered, 128)
+    points = np.rint(MOUTHS[0]).astype(int)
+    assert (reach[points[:, 1], points[:, 0]] > 0.9).all() and reach[45, 64] > 0.9  # the nose's base
+    assert reach[127, 10] == 0 and reach[12, 64] == 0 and reach[127, 64] < 0.6
+    assert (wider - reach).min() > -1e-6 and wider[122, 64] > reach[122, 64]
