@@ -8,8 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_prep.actors.actor import Actor, cast, random_actor
+from data_prep.actors.actor import Actor
+from data_prep.actors.cast import cast
 from data_prep.actors.footage import ExactFootage, render_footage
+from data_prep.actors.made_up import random_actor
 from data_prep.actors.sentences import passage
 from lipsync.errors import LipsyncError
 from lipsync.media.read import read_frames
@@ -35,7 +37,12 @@ def contact_strip(footage: ExactFootage, columns: int = SHEET_COLUMNS) -> np.nda
 
 
 def render_all(
-    actors: list[Actor], folder: Path, seconds: float, size_px: int, seed: int, progress: Progress,
+    actors: list[Actor],
+    folder: Path,
+    seconds: float,
+    size_px: int,
+    seed: int,
+    progress: Progress,
 ) -> Path:
     """Film every actor into `folder`; returns the contact sheet's path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,8 +50,14 @@ def render_all(
     for actor in actors:
         progress.start(f"film {actor.name}", None, "frames")
         text = passage(actor.language, actor.seed + seed, seconds)
-        footage = render_footage(actor, text, folder / f"{actor.name.lower()}.mp4", size_px=(size_px, size_px), seed=seed,
-                                 on_frame=lambda _: progress.advance())
+        footage = render_footage(
+            actor,
+            text,
+            folder / f"{actor.name.lower()}.mp4",
+            size_px=(size_px, size_px),
+            seed=seed,
+            on_frame=lambda _: progress.advance(),
+        )
         progress.done(str(footage.path))
         strips.append(contact_strip(footage))
     sheet = folder / "contact_sheet.png"
@@ -63,7 +76,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="another seed: other sentences, other takes")
     given = parser.parse_args()
     try:
-        sheet = render_all(people(given.count, given.language), given.out, given.seconds, given.size, given.seed, Terminal())
+        sheet = render_all(
+            people(given.count, given.language), given.out, given.seconds, given.size, given.seed, Terminal()
+        )
     except LipsyncError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -19,15 +19,15 @@ JOINT_Y_CM, JOINT_Z_CM = -1.6, 0.6
 class MouthShape:
     """One mouth shape. Lengths in cm; the rest 0…1, `width` −1 (narrow) … 1 (spread)."""
 
-    jaw_cm: float = 0.0       # drop of the lower teeth
-    gap_cm: float = 0.0       # between the lips, in the middle
+    jaw_cm: float = 0.0  # drop of the lower teeth
+    gap_cm: float = 0.0  # between the lips, in the middle
     width: float = 0.0
-    rounding: float = 0.0     # lips pushed forward
-    press: float = 0.0        # lips pressed together
-    tuck: float = 0.0         # lower lip under the upper teeth
-    tongue: float = 0.0       # tip raised behind the upper teeth
-    tongue_out: float = 0.0   # tip between the teeth
-    skew: float = 0.0         # one corner higher than the other, cm
+    rounding: float = 0.0  # lips pushed forward
+    press: float = 0.0  # lips pressed together
+    tuck: float = 0.0  # lower lip under the upper teeth
+    tongue: float = 0.0  # tip raised behind the upper teeth
+    tongue_out: float = 0.0  # tip between the teeth
+    skew: float = 0.0  # one corner higher than the other, cm
 
 
 class Expression:
@@ -60,8 +60,9 @@ class Expression:
         self._border = (height * relative * np.exp(1.0 - relative) * np.where(lower, -1, 1) * front).astype(np.float32)
         self._around = (np.exp(-((s / 1.45) ** 4)) * np.exp(-((distance / 2.4) ** 4)) * front).astype(np.float32)
         self._push = (np.exp(-((s / 1.05) ** 2)) * np.exp(-((distance / 1.35) ** 2)) * front).astype(np.float32)
-        self._cheek = (np.exp(-(((s - 1.75) / 0.45) ** 2)) * np.exp(-((level + 5.9) / 1.6) ** 2) * front).astype(
-            np.float32)
+        self._cheek = (np.exp(-(((s - 1.75) / 0.45) ** 2)) * np.exp(-(((level + 5.9) / 1.6) ** 2)) * front).astype(
+            np.float32
+        )
 
     def deform(self, mouth: MouthShape) -> np.ndarray:
         """Points float32 (R, C, 3) in cm of the head with this mouth."""
@@ -90,7 +91,7 @@ class Expression:
 
 
 JAW_ANGLES_DEG = (-84, -84, -84, -80, -67, -53, -37, -19, 0)
-LID_POSITIONS = (-1.0, -0.42, 0.38, 1.0)   # along an eye from its picture-left corner: corner, two on each lid, corner
+LID_POSITIONS = (-1.0, -0.42, 0.38, 1.0)  # along an eye from its picture-left corner: corner, two on each lid, corner
 
 
 def _locate(points: np.ndarray, x: float, y: float, first: int, last: int) -> tuple[float, float]:
@@ -125,8 +126,9 @@ class LandmarkMap:
         nose_y = [y * length * shape.nose_length for y in (0.25, -1.1, -2.4, -3.75, -4.72)]
         n = shape.nose_width
         self._free = brow + [(-x, y) for x, y in brow[::-1]]
-        xy = [(0.0, y) for y in nose_y[:4]] + [(x * n, nose_y[4] + d) for x, d in
-                                              ((-1.35, 0.35), (-0.7, 0.1), (0.0, 0.0), (0.7, 0.1), (1.35, 0.35))]
+        xy = [(0.0, y) for y in nose_y[:4]] + [
+            (x * n, nose_y[4] + d) for x, d in ((-1.35, 0.35), (-0.7, 0.1), (0.0, 0.0), (0.7, 0.1), (1.35, 0.35))
+        ]
         w = shape.mouth_half_width_cm
         top = [(-1.0, 0), (-0.62, 1), (-0.25, 1), (0.0, 1), (0.25, 1), (0.62, 1), (1.0, 0)]
         bottom = [(0.62, -1), (0.28, -1), (0.0, -1), (-0.28, -1), (-0.62, -1)]
@@ -137,8 +139,10 @@ class LandmarkMap:
             up, low = (float(v) for v in lip_borders(np.float64(x), shape))
             y = float(mouth_line_y(np.float64(x), shape)) + (up if side > 0 else -low if side < 0 else 0.0)
             outer.append(_locate(points, x, y, *((head.split, rows) if side < 0 else (0, head.split))))
-        inner = [self._on_line(s * w, lower) for s, lower in (
-            (-0.86, 0), (-0.26, 0), (0.0, 0), (0.26, 0), (0.86, 0), (0.26, 1), (0.0, 1), (-0.26, 1))]
+        inner = [
+            self._on_line(s * w, lower)
+            for s, lower in ((-0.86, 0), (-0.26, 0), (0.0, 0), (0.26, 0), (0.86, 0), (0.26, 1), (0.0, 1), (-0.26, 1))
+        ]
         grid = np.array(places + nose + outer + inner, dtype=np.float32)
         self._rows, self._columns = grid[:, 0:1].copy(), grid[:, 1:2].copy()
 
@@ -155,7 +159,7 @@ class LandmarkMap:
         front = np.abs(centre[:, 0]).argmax()
         middle = (points.shape[1] - 1) // 2
         first, last = min(front, 2 * middle - front), max(front, 2 * middle - front)
-        return float(np.interp(np.deg2rad(angle_deg), angle[first:last + 1], np.arange(first, last + 1)))
+        return float(np.interp(np.deg2rad(angle_deg), angle[first : last + 1], np.arange(first, last + 1)))
 
     def _on_row(self, y: float, angle_deg: float) -> tuple[float, float]:
         column = self._column(angle_deg)
@@ -172,20 +176,24 @@ class LandmarkMap:
         split = self._head.split
         # Never interpolate across the mouth line.
         upper = cv2.remap(points[:split], self._columns, self._rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        lower = cv2.remap(points[split:], self._columns, self._rows - split, cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_REPLICATE)
+        lower = cv2.remap(
+            points[split:], self._columns, self._rows - split, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         return np.where(self._rows[..., None] < split - 0.5, upper, lower)[:, 0]
 
     def free_points(self, xy: np.ndarray) -> np.ndarray:
         """float32 (K, 3) cm: points of the undeformed upper face at xy (K, 2), z read from the front."""
         column, row = to_canvas(xy[:, 0], xy[:, 1])
-        depth = cv2.remap(np.ascontiguousarray(self._head.surface[..., 2]), (column / 4).astype(np.float32)[:, None],
-                          (row / 4).astype(np.float32)[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        depth = cv2.remap(
+            np.ascontiguousarray(self._head.surface[..., 2]),
+            (column / 4).astype(np.float32)[:, None],
+            (row / 4).astype(np.float32)[:, None],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         return np.concatenate([xy, depth.reshape(-1, 1)], axis=1).astype(np.float32)
 
     @property
     def brows(self) -> np.ndarray:
         """float64 (10, 2) cm: the neutral brows."""
         return np.array(self._free)
-
-

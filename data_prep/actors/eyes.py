@@ -35,7 +35,7 @@ def lid_curves(t: np.ndarray, shape: HeadShape, openness: float) -> tuple[np.nda
 
 def lid_points(shape: HeadShape, openness: float) -> np.ndarray:
     """float64 (12, 2) cm: landmarks 36–47 on the neutral face."""
-    along = np.array([1.0, 0.40, -0.42, -1.0, -0.42, 0.40])   # of the eye at the picture's left: outer corner first
+    along = np.array([1.0, 0.40, -0.42, -1.0, -0.42, 0.40])  # of the eye at the picture's left: outer corner first
     upper, lower = lid_curves(along, shape, openness)
     height = np.array([0, upper[1], upper[2], 0, lower[4], lower[5]])
     x = along * shape.eye_half_length_cm + shape.eye_distance_cm
@@ -46,7 +46,13 @@ def lid_points(shape: HeadShape, openness: float) -> np.ndarray:
 
 
 def paint_eye(
-    pixels: np.ndarray, light_on_skin: np.ndarray, x: np.ndarray, y: np.ndarray, side: int, gaze: Gaze, actor: Actor,
+    pixels: np.ndarray,
+    light_on_skin: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    side: int,
+    gaze: Gaze,
+    actor: Actor,
     lamp: np.ndarray,
 ) -> None:
     """Paint one eye in place.
@@ -78,10 +84,16 @@ def paint_eye(
 
 
 def _eyeball(
-    across: np.ndarray, height: np.ndarray, t: np.ndarray, upper: np.ndarray, lower: np.ndarray, gaze: Gaze,
-    actor: Actor, lamp: np.ndarray,
+    across: np.ndarray,
+    height: np.ndarray,
+    t: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray,
+    gaze: Gaze,
+    actor: Actor,
+    lamp: np.ndarray,
 ) -> np.ndarray:
-    """float32 (h, w, 4): colour in linear light and highlight. `across` is to the picture's right of the eye's centre."""
+    """Linear colour and highlight, float32 (h, w, 4). `across`: cm to the picture's right of the eye's centre."""
     white = np.array([0.54, 0.49, 0.46], np.float32)
     colour = np.broadcast_to(white, (*t.shape, 3)).copy()
     corner = smooth_step(np.abs(t), 0.55, 1.0)
@@ -91,7 +103,9 @@ def _eyeball(
     dx, dy = across - gaze.right_cm, height - 0.05 - gaze.up_cm
     r, angle = np.hypot(dx, dy) / IRIS_CM, np.arctan2(dy, dx)
     tone = (np.array(actor.eyes, np.float32) / 255) ** 2.0
-    fibres = 1 + 0.20 * np.sin(23 * angle + 3 * np.sin(7 * angle)) * smooth_step(r, 0.3, 0.6) + 0.12 * np.sin(41 * angle)
+    fibres = (
+        1 + 0.20 * np.sin(23 * angle + 3 * np.sin(7 * angle)) * smooth_step(r, 0.3, 0.6) + 0.12 * np.sin(41 * angle)
+    )
     glow = 1.15 + 0.75 * np.clip(-(dx * lamp[0] + dy * lamp[1]) / IRIS_CM, -0.6, 1.0)
     ring = 1 - 0.72 * smooth_step(r, 0.74, 1.0)
     warm = np.array([1.3, 1.1, 0.85], np.float32) ** (2.0 * gauss(r, 0.42, 0.12)[..., None])
@@ -99,7 +113,9 @@ def _eyeball(
     colour += smooth_step(r, 1.06, 0.95)[..., None] * (iris - colour)
     colour *= (1 - 0.97 * smooth_step(r, PUPIL_SHARE + 0.04, PUPIL_SHARE - 0.04))[..., None]
     below_lid = np.clip(upper - height, 0, None)
-    colour *= (1 - 0.62 * np.exp(-below_lid / 0.15) - 0.22 * np.exp(-np.clip(height - lower, 0, None) / 0.10))[..., None]
+    colour *= (1 - 0.62 * np.exp(-below_lid / 0.15) - 0.22 * np.exp(-np.clip(height - lower, 0, None) / 0.10))[
+        ..., None
+    ]
     spot_x, spot_y = gaze.right_cm + 0.30 * lamp[0], 0.05 + gaze.up_cm + 0.34 * lamp[1] + 0.03
     spot = np.exp(-((((across - spot_x) / 0.085) ** 2 + ((height - spot_y) / 0.10) ** 2) ** 2))
     weak = np.exp(-(((across + spot_x - 2 * gaze.right_cm) / 0.10) ** 2 + ((height - spot_y + 0.36) / 0.10) ** 2))
@@ -109,8 +125,15 @@ def _eyeball(
 
 
 def _paint_lids(
-    pixels: np.ndarray, height: np.ndarray, t: np.ndarray, upper: np.ndarray, lower: np.ndarray, wide: np.ndarray,
-    openness: float, actor: Actor, inside_t: np.ndarray,
+    pixels: np.ndarray,
+    height: np.ndarray,
+    t: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray,
+    wide: np.ndarray,
+    openness: float,
+    actor: Actor,
+    inside_t: np.ndarray,
 ) -> None:
     near = smooth_step(np.abs(t), 1.22, 0.85)
     crease_y = wide + 0.17 + 0.15 * np.clip(1 - t**2, 0, 1)
@@ -120,11 +143,17 @@ def _paint_lids(
     pixels += (0.35 * rim)[..., None] * (pixels * np.array([1.5, 1.12, 1.08], np.float32) - pixels)
     above = height - upper
     thick = (0.045 + 0.05 * actor.lashes) * (0.75 + 0.45 * t)
-    line = smooth_step(above, -0.05, -0.01) * smooth_step(above, thick + 0.05, thick * 0.5) * smooth_step(np.abs(t), 1.1, 0.93)
+    line = (
+        smooth_step(above, -0.05, -0.01)
+        * smooth_step(above, thick + 0.05, thick * 0.5)
+        * smooth_step(np.abs(t), 1.1, 0.93)
+    )
     hairs = 0.5 + 0.5 * np.sin(46 * t - 9 * t * np.clip(above, 0, 1) * 6)
     reach = 0.20 * actor.lashes * (0.45 + 0.55 * smooth_step(t, -0.6, 0.6))
     direction = 1.0 if openness > 0.35 else -1.0
     lashes = smooth_step(direction * above, reach, 0.0) * smooth_step(direction * above, -0.02, 0.01) * hairs * inside_t
-    under = 0.28 * actor.lashes * smooth_step(lower - height, 0.13, 0.0) * (lower > height) * (0.4 + 0.6 * hairs) * inside_t
+    under = (
+        0.28 * actor.lashes * smooth_step(lower - height, 0.13, 0.0) * (lower > height) * (0.4 + 0.6 * hairs) * inside_t
+    )
     dark = 1 - (1 - np.clip(dark, 0, 1)) * (1 - 0.86 * line) * (1 - 0.55 * actor.lashes * lashes) * (1 - under)
     pixels *= (1 - dark * np.float32(0.95))[..., None]

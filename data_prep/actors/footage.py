@@ -37,8 +37,15 @@ def load_landmarks(path: Path) -> ExactFootage:
 
 
 def render_footage(
-    actor: Actor, text_or_speech: str | Speech, path: str | Path, *, frame_rate: Fraction | float = 25,
-    size_px: tuple[int, int] = (384, 384), seed: int = 0, voice: str | None = None, tail_s: float = 0.3,
+    actor: Actor,
+    text_or_speech: str | Speech,
+    path: str | Path,
+    *,
+    frame_rate: Fraction | float = 25,
+    size_px: tuple[int, int] = (384, 384),
+    seed: int = 0,
+    voice: str | None = None,
+    tail_s: float = 0.3,
     on_frame: Callable[[float], None] | None = None,
 ) -> ExactFootage:
     """Write a video of an actor speaking, and its landmarks next to it.
@@ -59,7 +66,9 @@ def render_footage(
         MediaError: the file cannot be written.
     """
     path = Path(path)
-    speech = open_voice(voice or actor.voice).speak(text_or_speech) if isinstance(text_or_speech, str) else text_or_speech
+    speech = (
+        open_voice(voice or actor.voice).speak(text_or_speech) if isinstance(text_or_speech, str) else text_or_speech
+    )
     rate = Fraction(frame_rate).limit_denominator(1001)
     landmarks, times_s = [], []
     with VideoWriter(path, width=size_px[0], height=size_px[1], frame_rate=rate, sound=speech.sound) as writer:

@@ -11,27 +11,30 @@ and `lower` begins there, so that the mouth can open.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
 # y_front, z_front, half width, y_side, z_side, exponent b; below the crown's ellipsoid (see _levels).
-LEVELS = np.array([
-    [3.0, 9.30, 7.45, 3.0, -1.0, 1.00],     # forehead
-    [1.6, 9.40, 7.40, 1.7, -0.8, 1.00],     # brow
-    [0.2, 8.95, 7.22, 0.6, -0.5, 1.00],     # root of the nose
-    [-2.0, 8.65, 7.02, -1.1, -0.3, 1.02],   # cheek bones
-    [-4.7, 8.75, 6.66, -3.0, -0.2, 1.05],   # under the nose
-    [-6.9, 8.85, 6.36, -4.6, 0.0, 1.10],    # where the lips meet
-    [-8.8, 8.45, 6.06, -6.0, 0.2, 1.16],    # above the chin
-    [-10.3, 8.25, 5.74, -7.0, 0.3, 1.24],   # chin
-    [-11.25, 7.35, 5.48, -7.7, 0.3, 1.28],  # jaw line
-    [-11.75, 5.6, 5.20, -8.6, -0.1, 1.20],  # under the jaw
-    [-12.3, 3.9, 5.10, -9.8, -0.8, 1.10],   # throat
-    [-14.5, 3.5, 5.15, -12.6, -1.5, 1.00],  # neck
-    [-17.5, 3.7, 5.6, -16.6, -1.8, 1.00],
-    [-20.5, 4.5, 6.8, -20.0, -2.0, 1.00],   # below the collar
-])
+LEVELS = np.array(
+    [
+        [3.0, 9.30, 7.45, 3.0, -1.0, 1.00],  # forehead
+        [1.6, 9.40, 7.40, 1.7, -0.8, 1.00],  # brow
+        [0.2, 8.95, 7.22, 0.6, -0.5, 1.00],  # root of the nose
+        [-2.0, 8.65, 7.02, -1.1, -0.3, 1.02],  # cheek bones
+        [-4.7, 8.75, 6.66, -3.0, -0.2, 1.05],  # under the nose
+        [-6.9, 8.85, 6.36, -4.6, 0.0, 1.10],  # where the lips meet
+        [-8.8, 8.45, 6.06, -6.0, 0.2, 1.16],  # above the chin
+        [-10.3, 8.25, 5.74, -7.0, 0.3, 1.24],  # chin
+        [-11.25, 7.35, 5.48, -7.7, 0.3, 1.28],  # jaw line
+        [-11.75, 5.6, 5.20, -8.6, -0.1, 1.20],  # under the jaw
+        [-12.3, 3.9, 5.10, -9.8, -0.8, 1.10],  # throat
+        [-14.5, 3.5, 5.15, -12.6, -1.5, 1.00],  # neck
+        [-17.5, 3.7, 5.6, -16.6, -1.8, 1.00],
+        [-20.5, 4.5, 6.8, -20.0, -2.0, 1.00],  # below the collar
+    ]
+)
 CROWN_CENTRE_Y, CROWN_CENTRE_Z, CROWN_HEIGHT, CROWN_DEPTH = 3.0, -1.0, 8.45, 10.3
 MOUTH_Y = -6.9
 JAW_ROW_Y = -11.25
@@ -43,42 +46,46 @@ class HeadShape:
 
     width: float = 1.0
     jaw_width: float = 1.0
-    length: float = 1.0       # of the part below the eyes
+    length: float = 1.0  # of the part below the eyes
     neck_width: float = 0.95
-    chin: float = 1.0         # how far the chin stands out
+    chin: float = 1.0  # how far the chin stands out
     nose_length: float = 1.0
     nose_width: float = 1.0
     nose_height: float = 1.0
     brow_ridge: float = 1.0
     cheeks: float = 1.0
-    eye_distance_cm: float = 3.15   # centre of an eye from the middle
+    eye_distance_cm: float = 3.15  # centre of an eye from the middle
     eye_half_length_cm: float = 1.48
-    eye_tilt: float = 0.06          # outer corner higher than the inner one
+    eye_tilt: float = 0.06  # outer corner higher than the inner one
     eye_open_cm: float = 0.60
     mouth_half_width_cm: float = 2.55
     upper_lip_cm: float = 0.72
     lower_lip_cm: float = 0.95
     cupid: float = 1.0
-    folds: float = 0.4              # depth of the folds that age draws
+    folds: float = 0.4  # depth of the folds that age draws
 
 
 @dataclass(frozen=True)
 class Head:
-    """A neutral head: points float32 (R, C, 3) in cm. Rows < `split` are above the mouth line, the rest below it."""
+    """A neutral head: points float32 (R, C, 3) in cm.
+
+    Rows < `split` are above the mouth line, the rest below it; rows > `jaw_row` are throat and neck.
+    """
 
     points: np.ndarray
     split: int
+    jaw_row: int
     shape: HeadShape
-    canvas_xy: np.ndarray     # float32 (R, C, 2) cm: where each point lies on the canvas
-    surface: np.ndarray       # float32 (Hc/4, Wc/4, 3) cm: the point that each part of the canvas covers
+    canvas_xy: np.ndarray  # float32 (R, C, 2) cm: where each point lies on the canvas
+    surface: np.ndarray  # float32 (Hc/4, Wc/4, 3) cm: the point that each part of the canvas covers
 
 
-def gauss(x: np.ndarray, centre: float, spread: float) -> np.ndarray:
+def gauss(x: np.ndarray, centre: np.ndarray | float, spread: float) -> np.ndarray:
     """A bell of height 1."""
     return np.exp(-0.5 * ((x - centre) / spread) ** 2)
 
 
-def smooth_step(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def smooth_step(x: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
     """0 below low, 1 above high, smooth between (either order of low and high)."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
@@ -97,12 +104,14 @@ def smooth_interpolate(x: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndar
     t = ((x - xs[i]) / h[i]).reshape(shape)
     step = h[i].reshape(shape)
     return (
-        ys[i] * (1 + 2 * t) * (1 - t) ** 2 + step * tangent[i] * t * (1 - t) ** 2
-        + ys[i + 1] * t * t * (3 - 2 * t) + step * tangent[i + 1] * t * t * (t - 1)
+        ys[i] * (1 + 2 * t) * (1 - t) ** 2
+        + step * tangent[i] * t * (1 - t) ** 2
+        + ys[i + 1] * t * t * (3 - 2 * t)
+        + step * tangent[i + 1] * t * t * (t - 1)
     )
 
 
-def lip_borders(x: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarray]:
+def lip_borders(x: np.ndarray | np.float64, shape: HeadShape) -> tuple[np.ndarray, np.ndarray]:
     """Height of the red of the upper and of the lower lip above and below the mouth line, at x, in cm."""
     s = np.abs(x) / shape.mouth_half_width_cm
     inside = np.clip(1.0 - s**2, 0.0, None)
@@ -112,7 +121,7 @@ def lip_borders(x: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarray
     return upper, lower
 
 
-def mouth_line_y(x: np.ndarray, shape: HeadShape) -> np.ndarray:
+def mouth_line_y(x: np.ndarray | np.float64, shape: HeadShape) -> np.ndarray:
     """Height of the line where closed lips meet, in cm."""
     s = np.clip(np.abs(x) / shape.mouth_half_width_cm, 0.0, 1.3)
     return MOUTH_Y * shape.length + 0.05 * gauss(s, 0.45, 0.2) - 0.05 * gauss(s, 0.0, 0.15) - 0.03 * s**2
@@ -130,14 +139,17 @@ def _levels(shape: HeadShape) -> np.ndarray:
     table[:, 2] *= 1.0 + (shape.neck_width - 1.0) * neck
     table[:, 1] += (shape.chin - 1.0) * 1.2 * gauss(table[:, 0], -10.2 * shape.length, 1.2)
     angles = np.linspace(np.pi / 2 - 0.02, np.deg2rad(4), 14)
-    crown = np.stack([
-        CROWN_CENTRE_Y + CROWN_HEIGHT * np.sin(angles),
-        CROWN_CENTRE_Z + CROWN_DEPTH * np.cos(angles),
-        table[0, 2] * np.cos(angles) ** 0.92,
-        CROWN_CENTRE_Y + CROWN_HEIGHT * np.sin(angles),
-        np.full_like(angles, CROWN_CENTRE_Z),
-        np.full_like(angles, 1.0),
-    ], axis=1)
+    crown = np.stack(
+        [
+            CROWN_CENTRE_Y + CROWN_HEIGHT * np.sin(angles),
+            CROWN_CENTRE_Z + CROWN_DEPTH * np.cos(angles),
+            table[0, 2] * np.cos(angles) ** 0.92,
+            CROWN_CENTRE_Y + CROWN_HEIGHT * np.sin(angles),
+            np.full_like(angles, CROWN_CENTRE_Z),
+            np.full_like(angles, 1.0),
+        ],
+        axis=1,
+    )
     return np.concatenate([crown, table])
 
 
@@ -149,8 +161,8 @@ def _row_heights(shape: HeadShape) -> tuple[np.ndarray, np.ndarray]:
     nose = np.linspace(face[-1], -4.95 * shape.length, 20)[1:]
     lip = mouth + (nose[-1] - mouth) * np.linspace(1, 0, 28)[1:] ** 1.25
     low = mouth + (-9.2 * shape.length - mouth) * np.linspace(0, 1, 32) ** 1.25
-    chin = np.linspace(low[-1], -11.25 * shape.length, 22)[1:]
-    neck = -11.25 * shape.length + (-20.5 + 11.25) * shape.length * np.linspace(0, 1, 30)[1:] ** 1.4
+    chin = np.linspace(low[-1], JAW_ROW_Y * shape.length, 22)[1:]
+    neck = JAW_ROW_Y * shape.length + (-20.5 - JAW_ROW_Y) * shape.length * np.linspace(0, 1, 30)[1:] ** 1.4
     return np.concatenate([crown, face, nose, lip]), np.concatenate([low, chin, neck])
 
 
@@ -170,7 +182,7 @@ def _nose(x: np.ndarray, y: np.ndarray, shape: HeadShape) -> np.ndarray:
     body = both[..., 0] * np.exp(-((np.abs(x) / both[..., 1] / 1.12) ** 2))
     wing_x = 1.18 * shape.nose_width
     wing = ((np.abs(x) - wing_x) / 0.54) ** 2 + ((level + 4.20 - 0.10 * (np.abs(x) - wing_x)) / 0.50) ** 2
-    wings = 0.78 * np.exp(-(wing ** 1.25))
+    wings = 0.78 * np.exp(-(wing**1.25))
     nostrils = gauss(np.abs(x), 0.62 * shape.nose_width, 0.24) * gauss(level, -4.66, 0.13)
     return np.maximum(body, 0) + 1.0 * wings * (1 - 0.35 * np.exp(-((np.abs(x) / 0.7) ** 4))) - 0.30 * nostrils
 
@@ -183,10 +195,14 @@ def _lips(x: np.ndarray, y: np.ndarray, shape: HeadShape) -> np.ndarray:
     rel_up = np.clip(above / np.maximum(upper, 0.06), 0, 3)
     rel_low = np.clip(-above / np.maximum(lower, 0.06), 0, 3)
     bulge_up = np.where(rel_up < 1, np.sin(np.pi * np.clip(0.16 + 0.62 * rel_up, 0, 1)), 0.68 * np.exp(-(rel_up - 1)))
-    bulge_low = np.where(rel_low < 1, np.sin(np.pi * np.clip(0.14 + 0.66 * rel_low, 0, 1)),
-                         0.588 * np.exp(-1.6 * (rel_low - 1)))
-    full = np.where(above >= 0, 0.46 * (0.55 + 0.45 * shape.upper_lip_cm / 0.72) * bulge_up,
-                    0.56 * (0.55 + 0.45 * shape.lower_lip_cm / 0.95) * bulge_low)
+    bulge_low = np.where(
+        rel_low < 1, np.sin(np.pi * np.clip(0.14 + 0.66 * rel_low, 0, 1)), 0.588 * np.exp(-1.6 * (rel_low - 1))
+    )
+    full = np.where(
+        above >= 0,
+        0.46 * (0.55 + 0.45 * shape.upper_lip_cm / 0.72) * bulge_up,
+        0.56 * (0.55 + 0.45 * shape.lower_lip_cm / 0.95) * bulge_low,
+    )
     corner = np.asarray(sum(gauss(x, side * (shape.mouth_half_width_cm + 0.12), 0.30) for side in (-1, 1)))
     arch = -0.055 * np.clip(np.abs(x), 0, 3.2) ** 2 * gauss(above, 0.0, 1.7)
     return full * across - 0.28 * corner * gauss(above, 0.0, 0.42) + arch
@@ -208,11 +224,16 @@ def relief(x: np.ndarray, y: np.ndarray, shape: HeadShape) -> np.ndarray:
     z -= 0.34 * gauss(x, 0.0, 1.7) * gauss(level, -8.55, 0.42)
     z += 0.62 * shape.chin * gauss(x, 0.0, 1.55) * gauss(level, -10.0, 0.85)
     fold_x = 1.75 + (-4.2 - level) * 0.46
-    fold = gauss(ax, 0.0, 99.0) * gauss(ax - fold_x, 0.0, 0.28) * smooth_step(level, -8.0, -6.6) \
+    fold = (
+        gauss(ax, 0.0, 99.0)
+        * gauss(ax - fold_x, 0.0, 0.28)
+        * smooth_step(level, -8.0, -6.6)
         * smooth_step(level, -3.6, -4.5)
+    )
     cheek_side = np.exp(-np.clip(ax - fold_x, 0, None) / 0.9) * (ax > fold_x)
-    z += shape.folds * (-0.16 * fold + 0.12 * cheek_side * smooth_step(level, -7.6, -6.2)
-                        * smooth_step(level, -3.4, -4.4))
+    z += shape.folds * (
+        -0.16 * fold + 0.12 * cheek_side * smooth_step(level, -7.6, -6.2) * smooth_step(level, -3.4, -4.4)
+    )
     tendon = 4.3 + (level + 12.6) * 0.62
     z += 0.30 * gauss(ax - tendon, 0.0, 0.6) * smooth_step(level, -12.0, -13.2) * smooth_step(level, -18.5, -17.0)
     z += 0.18 * gauss(x, 0.0, 0.9) * gauss(level, -13.6, 0.7)
@@ -244,7 +265,8 @@ def build_head(shape: HeadShape) -> Head:
     points = np.stack([x, y, z], axis=-1).astype(np.float32)
     wrapped = np.concatenate([w * _unrolled(theta), y], axis=1).reshape(len(y), 2, -1).transpose(0, 2, 1)
     canvas_xy = np.ascontiguousarray(wrapped, np.float32)
-    return Head(points, len(upper), shape, canvas_xy, _surface(points, canvas_xy))
+    jaw_row = int(np.argmin(np.abs(heights - JAW_ROW_Y * shape.length)))
+    return Head(points, len(upper), jaw_row, shape, canvas_xy, _surface(points, canvas_xy))
 
 
 def _unrolled(theta: np.ndarray) -> np.ndarray:
@@ -271,8 +293,8 @@ def canvas_grid() -> tuple[np.ndarray, np.ndarray]:
     return np.broadcast_to(x, (height, width)), np.broadcast_to(y[:, None], (height, width))
 
 
-def to_canvas(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centimetres to canvas pixels (column, row), float."""
+def to_canvas(x: Any, y: Any) -> tuple[Any, Any]:
+    """Centimetres, numbers or arrays, to canvas pixels (column, row)."""
     return (x - CANVAS_LEFT_CM) * CANVAS_PX_PER_CM - 0.5, (CANVAS_TOP_CM - y) * CANVAS_PX_PER_CM - 0.5
 
 

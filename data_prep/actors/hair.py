@@ -9,8 +9,17 @@ from data_prep.actors.actor import Actor
 from data_prep.actors.geometry import CANVAS_PX_PER_CM, Head, canvas_grid, canvas_size, gauss, smooth_step, to_canvas
 from data_prep.actors.noise import field, strands
 
-LIFT_CM = {"bald": 0.0, "buzz": 0.18, "short": 1.15, "side": 1.35, "curly": 2.3, "long": 0.95, "bob": 1.0, "tied": 0.45,
-           "scarf": 0.8}
+LIFT_CM = {
+    "bald": 0.0,
+    "buzz": 0.18,
+    "short": 1.15,
+    "side": 1.35,
+    "curly": 2.3,
+    "long": 0.95,
+    "bob": 1.0,
+    "tied": 0.45,
+    "scarf": 0.8,
+}
 
 
 def scalp_height(azimuth: np.ndarray, actor: Actor) -> np.ndarray:
@@ -23,8 +32,20 @@ def scalp_height(azimuth: np.ndarray, actor: Actor) -> np.ndarray:
     elif actor.hair in ("long", "bob"):
         knots = [(0, front), (30, front - 0.4), (48, front - 2.0), (62, 0.5), (72, -3.5), (90, -6), (180, -9)]
     else:
-        knots = [(0, front), (20, front + 0.1), (34, front + 0.3 * recede), (46, front - 1.0 + recede),
-                 (57, front - 3.0), (66, 1.2), (73, -1.0), (80, -1.6), (86, 2.0), (98, 1.5), (112, -5), (180, -8)]
+        knots = [
+            (0, front),
+            (20, front + 0.1),
+            (34, front + 0.3 * recede),
+            (46, front - 1.0 + recede),
+            (57, front - 3.0),
+            (66, 1.2),
+            (73, -1.0),
+            (80, -1.6),
+            (86, 2.0),
+            (98, 1.5),
+            (112, -5),
+            (180, -8),
+        ]
     return np.interp(degrees, [k[0] for k in knots], [k[1] for k in knots])
 
 
@@ -43,11 +64,14 @@ def lift_hair(head: Head, actor: Actor) -> np.ndarray:
     x, y, z = (head.points[..., i] for i in range(3))
     rng = np.random.default_rng([actor.seed, 5])
     amount = _cover(x, y - 0.7, z, actor, 1.3 if actor.hair != "scarf" else 0.7)
-    lumps = field(rng, *x.shape, 14 if actor.hair != "curly" else 7, 1)
+    lumps = field(rng, x.shape[0], x.shape[1], 14 if actor.hair != "curly" else 7, 1)
+    lumps = lumps * smooth_step(np.arange(len(x))[:, None], 1, 10)  # all columns meet at the crown
     rough = {"curly": 0.13, "short": 0.12, "side": 0.09, "scarf": 0.10}.get(actor.hair, 0.05)
     top = 0.62 + 0.38 * smooth_step(y, 1.0, 8.0) if actor.hair in ("short", "side") else np.ones_like(x)
     if actor.hair in ("long", "bob"):
         top = smooth_step(y, -1.0, 3.0)
+    if actor.hair == "curly":
+        top = 0.12 + 0.88 * smooth_step(y, -3.5, 4.5)
     if actor.hair == "side":
         top = top * (1.0 + 0.22 * np.sin(np.clip(x / 6, -1, 1) * 1.5))
     return (lift * amount * top * (1 + rough * lumps)).astype(np.float32)
@@ -63,7 +87,7 @@ def _flow(px: np.ndarray, py: np.ndarray, actor: Actor, rng: np.random.Generator
         part = 0.6 if actor.hair == "long" else -1.5
         side = np.sign(px - part + 1e-6)
         fall = np.clip(np.abs(px - part) / 6.0, 0, 1)
-        angle = 0.15 - 1.65 * fall ** 0.8
+        angle = 0.15 - 1.65 * fall**0.8
         return np.where(side > 0, angle, np.pi - angle)
     if actor.hair == "tied":
         return np.arctan2(1.0 + 0.0 * py, px * 0.10)
@@ -78,7 +102,6 @@ def paint_hair(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor) -
         _paint_scarf(colour, bump, head, actor)
         return
     rng = np.random.default_rng([actor.seed, 6])
-    x, y = canvas_grid()
     height, width = canvas_size()
     at_x, at_y, at_z = cv2.split(cv2.resize(head.surface, (width, height), interpolation=cv2.INTER_LINEAR))
     soft = {"bald": 1.2, "buzz": 0.55}.get(actor.hair, 0.55)
@@ -92,8 +115,15 @@ def paint_hair(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor) -
     under = np.clip(cover * 1.35 - 0.25, 0, 1) * strength
     layer = base + under[..., None] * (0.62 * tone - base)
     layer = np.clip(layer, 0, 255).astype(np.uint8)
-    count, length_cm = {"buzz": (70000, 0.18), "short": (20000, 1.5), "side": (20000, 2.4), "curly": (11000, 0.75),
-                        "long": (15000, 3.0), "bob": (15000, 3.0), "tied": (15000, 2.2)}[actor.hair]
+    count, length_cm = {
+        "buzz": (70000, 0.18),
+        "short": (20000, 1.5),
+        "side": (20000, 2.4),
+        "curly": (11000, 0.75),
+        "long": (15000, 3.0),
+        "bob": (15000, 3.0),
+        "tied": (15000, 2.2),
+    }[actor.hair]
     px, py = rng.uniform(-11.4, 11.4, count), rng.uniform(-9.0, 12.1, count)
     column, row = to_canvas(px, py)
     at = (np.clip(row.astype(int), 0, height - 1), np.clip(column.astype(int), 0, width - 1))
@@ -104,15 +134,19 @@ def paint_hair(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor) -
     curl = 2.6 if actor.hair == "curly" else 0.10
     turn = np.linspace(-1, 1, 6)[None] * curl * rng.standard_normal(kept)[:, None]
     bend = angle[:, None] + turn
-    steps = np.stack([np.cos(bend), -np.sin(bend)], -1) * (length_cm * CANVAS_PX_PER_CM / 6
-                                                         * rng.uniform(0.5, 1.1, kept))[:, None, None]
+    steps = (
+        np.stack([np.cos(bend), -np.sin(bend)], -1)
+        * (length_cm * CANVAS_PX_PER_CM / 6 * rng.uniform(0.5, 1.1, kept))[:, None, None]
+    )
     clump = field(rng, height, width, 16, 2)[at][keep]
     shade = np.clip(0.85 + 0.22 * clump + 0.24 * rng.standard_normal(kept), 0.25, 1.9)
     shades = shade[:, None] * tone + (4 + 10 * (shade[:, None] > 1.3))
     strands(layer, np.stack([column, row], 1), steps, shades)
     colour[..., :3] = layer
     gray = cv2.GaussianBlur(cv2.cvtColor(layer, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.0)
-    slope = np.dstack([cv2.Sobel(gray, cv2.CV_32F, 1, 0), -cv2.Sobel(gray, cv2.CV_32F, 0, 1)]) / 8 / max(tone.mean(), 25)
+    slope = (
+        np.dstack([cv2.Sobel(gray, cv2.CV_32F, 1, 0), -cv2.Sobel(gray, cv2.CV_32F, 0, 1)]) / 8 / max(tone.mean(), 25)
+    )
     weight = np.clip(under, 0, 1)[..., None]
     bump += weight * (slope * 1.6 - bump)
     colour[..., 3] = (colour[..., 3] * (1 - 0.72 * weight[..., 0])).astype(np.uint8)
@@ -123,8 +157,9 @@ def _paint_scarf(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor)
     x, y = canvas_grid()
     height, width = canvas_size()
     at_x, at_y, at_z = cv2.split(cv2.resize(head.surface, (width, height), interpolation=cv2.INTER_LINEAR))
-    cover = np.maximum(_cover(at_x, at_y, at_z, actor, 0.05),
-                       smooth_step(y / actor.shape.length, -11.9, -12.15)).astype(np.float32)
+    cover = np.maximum(
+        _cover(at_x, at_y, at_z, actor, 0.05), smooth_step(y / actor.shape.length, -11.9, -12.15)
+    ).astype(np.float32)
     folds = np.sin(2.1 * np.hypot(x * 1.05, y - 1.0) + 0.8 * field(rng, height, width, 130)) * 0.5
     weave = 0.06 * field(rng, height, width, 1.5)
     cloth = np.array(actor.hair_colour, np.float32) * (1 + 0.10 * folds + weave)[..., None]
@@ -132,8 +167,10 @@ def _paint_scarf(colour: np.ndarray, bump: np.ndarray, head: Head, actor: Actor)
     shadow = cv2.GaussianBlur(cover, (0, 0), 14) * (1 - cover)
     colour[..., :3] = (colour[..., :3] * (1 - 0.75 * shadow[..., None])).astype(np.uint8)
     colour[..., 3] = (colour[..., 3] * (1 - 0.85 * cover)).astype(np.uint8)
-    bump += cover[..., None] * (np.dstack([cv2.Sobel(folds, cv2.CV_32F, 1, 0), -cv2.Sobel(folds, cv2.CV_32F, 0, 1)])
-                                .astype(np.float32) * 0.6 - bump)
+    bump += cover[..., None] * (
+        np.dstack([cv2.Sobel(folds, cv2.CV_32F, 1, 0), -cv2.Sobel(folds, cv2.CV_32F, 0, 1)]).astype(np.float32) * 0.6
+        - bump
+    )
 
 
 @dataclass(frozen=True)
@@ -147,13 +184,15 @@ class Curtains:
 CURTAIN_PX_PER_CM, CURTAIN_LEFT_CM, CURTAIN_TOP_CM, CURTAIN_WIDTH_CM, CURTAIN_HEIGHT_CM = 28.0, -14.0, 14.5, 28.0, 36.0
 
 
-def _hanging(actor: Actor, rng: np.random.Generator, *, end_y: float, count: int, dark: float, behind: bool) -> np.ndarray:
+def _hanging(
+    actor: Actor, rng: np.random.Generator, *, end_y: float, count: int, dark: float, behind: bool
+) -> np.ndarray:
     """A fall of strands on both sides, from the parting over the temples to end_y: uint8 (H, W, 4)."""
     width, height = int(CURTAIN_WIDTH_CM * CURTAIN_PX_PER_CM), int(CURTAIN_HEIGHT_CM * CURTAIN_PX_PER_CM)
     layer = np.zeros((height, width, 4), np.uint8)
     half, part = 7.45 * actor.shape.width, 0.5 if actor.hair == "long" else -1.6
     side = rng.choice([-1.0, 1.0], count)
-    depth = rng.uniform(0, 1, count)[:, None]          # 0: nearest the face … 1: outermost
+    depth = rng.uniform(0, 1, count)[:, None]  # 0: nearest the face … 1: outermost
     lock = np.floor(depth * 9 + 0.25 * rng.standard_normal((count, 1)))
     t = np.linspace(0, 1, 25)[None]
     turn = np.clip(t / 0.34, 0, 1) * np.pi / 2

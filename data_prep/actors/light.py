@@ -75,8 +75,12 @@ def _shadow(points: np.ndarray, lamp: np.ndarray) -> np.ndarray:
     gaps = cv2.dilate(nearest, np.ones((3, 3), np.uint8))
     nearest = cv2.blur(np.where(nearest > -90, nearest, gaps), (3, 3))
     shape = points.shape[:2]
-    above = cv2.remap(nearest, (column - 0.5).reshape(shape).astype(np.float32),
-                      (row - 0.5).reshape(shape).astype(np.float32), cv2.INTER_LINEAR)
+    above = cv2.remap(
+        nearest,
+        (column - 0.5).reshape(shape).astype(np.float32),
+        (row - 0.5).reshape(shape).astype(np.float32),
+        cv2.INTER_LINEAR,
+    )
     hidden = np.clip((above - toward.reshape(shape) - 0.55) / 0.9, 0.0, 1.0)
     return 1.0 - cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.6)
 

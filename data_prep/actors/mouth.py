@@ -14,7 +14,7 @@ from data_prep.actors.expression import JOINT_Y_CM, JOINT_Z_CM, MouthShape
 from data_prep.actors.geometry import MOUTH_Y
 from data_prep.actors.noise import field
 
-UPPER_WIDTHS_CM = (0.86, 0.66, 0.76, 0.70, 0.68, 0.95)   # from the middle outward: incisors, canine, premolars, molar
+UPPER_WIDTHS_CM = (0.86, 0.66, 0.76, 0.70, 0.68, 0.95)  # from the middle outward: incisors, canine, premolars, molar
 LOWER_WIDTHS_CM = (0.54, 0.58, 0.68, 0.70, 0.70, 1.0)
 TEXTURE_PX_PER_CM = 60
 
@@ -36,10 +36,14 @@ class MouthInside:
         wide = 0.5 + 0.5 * actor.shape.mouth_half_width_cm / 2.55
         tone = np.array([0.74, 0.69, 0.60], np.float32) * (1.02 - 0.22 * actor.age + 0.05 * rng.standard_normal())
         tone[2] *= 1.0 - 0.12 * actor.age
-        self._upper = Part(_arch(self._y + 1.10, self._y - 0.35, 8.05, 2.75 * wide),
-                           _teeth(rng, UPPER_WIDTHS_CM, 1.45, tone, down=True))
-        self._lower = Part(_arch(self._y - 0.42, self._y - 1.71, 7.8, 2.55 * wide),
-                           _teeth(rng, LOWER_WIDTHS_CM, 1.29, tone * 0.80, down=False))
+        self._upper = Part(
+            _arch(self._y + 1.10, self._y - 0.35, 8.05, 2.75 * wide),
+            _teeth(rng, UPPER_WIDTHS_CM, 1.45, tone, down=True),
+        )
+        self._lower = Part(
+            _arch(self._y - 0.42, self._y - 1.71, 7.8, 2.55 * wide),
+            _teeth(rng, LOWER_WIDTHS_CM, 1.29, tone * 0.80, down=False),
+        )
         self._tongue_colour = _tongue_texture(rng)
 
     def parts(self, mouth: MouthShape) -> tuple[Part, ...]:
@@ -76,7 +80,12 @@ def _arch(top: float, bottom: float, front_z: float, half_width: float) -> np.nd
 
 
 def _teeth(
-    rng: np.random.Generator, widths: tuple[float, ...], height_cm: float, tone: np.ndarray, *, down: bool,
+    rng: np.random.Generator,
+    widths: tuple[float, ...],
+    height_cm: float,
+    tone: np.ndarray,
+    *,
+    down: bool,
 ) -> np.ndarray:
     """Texture of a row of teeth, laid along the arch: the row grows from gums at the root to a clear edge."""
     length = int(7.0 * TEXTURE_PX_PER_CM)
@@ -106,7 +115,9 @@ def _teeth(
             here = (np.abs(u) <= 1)[None] * body
             image[..., :3] += here[..., None] * (colour - image[..., :3])
             band = (np.abs(u) <= 1)[None] * np.clip((bottom[None] - root_to_edge) * rows / 1.5, 0, 1)
-            opacity = np.maximum(opacity, band * np.where(root_to_edge > neck[None], np.clip(inside / 0.9 + 0.75, 0, 1), 1))
+            opacity = np.maximum(
+                opacity, band * np.where(root_to_edge > neck[None], np.clip(inside / 0.9 + 0.75, 0, 1), 1)
+            )
     image[..., :3] *= (1 - 0.60 * np.clip(np.abs(along) / 3.1, 0, 1) ** 1.7)[None, :, None]
     image[..., 3] = opacity
     return np.ascontiguousarray(image if down else image[::-1])
@@ -118,10 +129,18 @@ def _tongue_texture(rng: np.random.Generator) -> np.ndarray:
     grain = 1 + 0.10 * field(rng, rows, columns, 2.5) + 0.08 * field(rng, rows, columns, 9)
     across = np.linspace(-1, 1, columns)[None]
     back = np.linspace(0, 1, rows)[:, None]
-    shade = (1 - 0.35 * np.abs(across) ** 2.5) * (1 - 0.93 * np.clip(back / 0.55, 0, 1) ** 0.7) * (1 - 0.18 * np.exp(-((across / 0.1) ** 2)))
+    shade = (
+        (1 - 0.35 * np.abs(across) ** 2.5)
+        * (1 - 0.93 * np.clip(back / 0.55, 0, 1) ** 0.7)
+        * (1 - 0.18 * np.exp(-((across / 0.1) ** 2)))
+    )
     image = np.empty((rows, columns, 4), np.float32)
     image[..., :3] = tone * (grain * shade)[..., None]
     image[..., 3] = np.clip((1 - np.abs(across)) / 0.22, 0, 1) ** 1.5
-    shine = np.exp(-(((back - 0.10) / 0.05) ** 2)) * (0.5 + 0.5 * field(rng, rows, columns, 5)) * np.exp(-((across / 0.5) ** 2))
+    shine = (
+        np.exp(-(((back - 0.10) / 0.05) ** 2))
+        * (0.5 + 0.5 * field(rng, rows, columns, 5))
+        * np.exp(-((across / 0.5) ** 2))
+    )
     image[..., :3] += 0.10 * np.clip(shine, 0, 1)[..., None]
     return np.ascontiguousarray(cv2.GaussianBlur(image, (0, 0), 1.0)[::-1])

@@ -18,7 +18,11 @@ def field(rng: np.random.Generator, height: int, width: int, cell: float, octave
 
 
 def strands(
-    image: np.ndarray, starts: np.ndarray, steps: np.ndarray, shades: np.ndarray, thickness: int = 1,
+    image: np.ndarray,
+    starts: np.ndarray,
+    steps: np.ndarray,
+    shades: np.ndarray,
+    thickness: int = 1,
 ) -> None:
     """Draw curved hairs onto a uint8 image in place.
 

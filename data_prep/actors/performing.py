@@ -45,8 +45,10 @@ def _poses(rng: np.random.Generator, times_s: np.ndarray, mouth: Articulation) -
     loud = np.convolve(mouth.jaw_cm, np.hanning(9) / np.hanning(9).sum(), mode="same")[: len(times_s)]
     pitch = pitch + 0.018 * (loud - loud.mean())
     x, y, z = (0.30 * _wander(rng, times_s, 2.2) for _ in range(3))
-    return [Pose(float(yaw[i]), float(pitch[i]), float(roll[i]), (float(x[i]), 0.5 * float(y[i]), 2.0 * float(z[i])))
-            for i in range(len(times_s))]
+    return [
+        Pose(float(yaw[i]), float(pitch[i]), float(roll[i]), (float(x[i]), 0.5 * float(y[i]), 2.0 * float(z[i])))
+        for i in range(len(times_s))
+    ]
 
 
 def _openness(rng: np.random.Generator, times_s: np.ndarray) -> np.ndarray:
@@ -88,15 +90,23 @@ def plan_performance(actor: Actor, speech: Speech, times_s: np.ndarray, seed: in
     for i, pose in enumerate(poses):
         shape = MouthShape(**{name: float(getattr(mouth, name)[i]) for name in MouthShape.__dataclass_fields__})
         # The eyes stay on the camera while the head turns.
-        gaze = Gaze(float(lids[i]) * (1 - 0.12 * max(0.0, -float(up[i]) * 8)), float(right[i]) - 0.85 * pose.yaw,
-                    float(up[i]) + 0.85 * pose.pitch)
+        gaze = Gaze(
+            float(lids[i]) * (1 - 0.12 * max(0.0, -float(up[i]) * 8)),
+            float(right[i]) - 0.85 * pose.yaw,
+            float(up[i]) + 0.85 * pose.pitch,
+        )
         shown.append(Performance(pose, shape, gaze))
     return shown
 
 
 def perform(
-    actor: Actor, speech: Speech, *, frame_rate: Fraction | float = 25, size_px: tuple[int, int] = (384, 384),
-    seed: int = 0, tail_s: float = 0.3,
+    actor: Actor,
+    speech: Speech,
+    *,
+    frame_rate: Fraction | float = 25,
+    size_px: tuple[int, int] = (384, 384),
+    seed: int = 0,
+    tail_s: float = 0.3,
 ) -> Iterator[ActorFrame]:
     """Film an actor speaking.
 
@@ -119,5 +129,5 @@ def perform(
     for time_s, shown in zip(times_s, plan_performance(actor, speech, times_s, seed), strict=True):
         picture, landmarks = stage.render(shown)
         plate, top, left = plates[grain.integers(5)], grain.integers(64), grain.integers(64)
-        noisy = picture * 255 + plate[top:top + size_px[1], left:left + size_px[0]] + 0.5
+        noisy = picture * 255 + plate[top : top + size_px[1], left : left + size_px[0]] + 0.5
         yield ActorFrame(np.clip(noisy, 0, 255).astype(np.uint8), landmarks, float(time_s))

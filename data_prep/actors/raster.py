@@ -39,26 +39,39 @@ def _spread(length: np.ndarray, spacing: float, start: int, stop: int) -> np.nda
     return np.interp(np.linspace(0, along[-1], count), along, np.arange(start, stop + 1)).astype(np.float32)
 
 
-def plan_samples(points: np.ndarray, spacing_cm: float, split: int | None = None) -> Sampling:
-    """Choose samples of a grid (R, C, 3) no further apart than spacing_cm; none between rows split−1 and split."""
+def plan_samples(
+    points: np.ndarray,
+    spacing_cm: float,
+    split: int | None = None,
+    behind_row: float = np.inf,
+) -> Sampling:
+    """Choose samples of a grid (R, C, 3) no further apart than spacing_cm.
+
+    None lies between rows split−1 and split. Rows beyond behind_row are laid down before all others.
+    """
     row_step = np.linalg.norm(np.diff(points, axis=0), axis=-1)
-    weight = 0.25 + 0.75 * (np.abs(points[1:, :, 2] + 1.0) > 2)
-    row_length = np.max(row_step * weight, axis=1)
+    row_length = np.max(row_step, axis=1)
     step = np.diff(points, axis=1)
     column_length = np.max(np.hypot(step[..., 0], 0.6 * step[..., 2]) + 0.3 * np.abs(step[..., 1]), axis=0)
     columns = _spread(column_length, spacing_cm, 0, points.shape[1] - 1)
     if split is None:
         rows = _spread(row_length, spacing_cm, 0, points.shape[0] - 1)
     else:
-        rows = np.concatenate([
-            _spread(row_length, spacing_cm, 0, split - 1), _spread(row_length, spacing_cm, split, points.shape[0] - 1),
-        ])
+        rows = np.concatenate(
+            [
+                _spread(row_length, spacing_cm, 0, split - 1),
+                _spread(row_length, spacing_cm, split, points.shape[0] - 1),
+            ]
+        )
     middle = (points.shape[1] - 1) / 2
     grid_rows, grid_columns = np.meshgrid(rows, columns, indexing="ij")
-    # Outside in; within a column from the bottom up, so that the chin covers the neck and the nose the lip.
-    rank = np.lexsort((-grid_rows.ravel(), -np.abs(grid_columns.ravel() - middle)))
+    # Outside in; within a column from the bottom up, so that the nose covers the lip.
+    inward = -np.abs(grid_columns.ravel() - middle)
+    rank = np.lexsort((-grid_rows.ravel(), inward, grid_rows.ravel() <= behind_row))
     # Two dimensions only because cv2.remap asks for them.
-    return Sampling(grid_rows.ravel()[rank].reshape(grid_rows.shape), grid_columns.ravel()[rank].reshape(grid_rows.shape))
+    return Sampling(
+        grid_rows.ravel()[rank].reshape(grid_rows.shape), grid_columns.ravel()[rank].reshape(grid_rows.shape)
+    )
 
 
 def draw(screen: np.ndarray, facing: np.ndarray, sampling: Sampling, size_px: tuple[int, int]) -> Drawn:
@@ -107,15 +120,26 @@ def _fill_pinholes(owner: np.ndarray) -> np.ndarray:
 
 
 def _to_pixel_centres(
-    row: np.ndarray, column: np.ndarray, x: np.ndarray, y: np.ndarray, screen: np.ndarray, height: int, width: int,
+    row: np.ndarray,
+    column: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    screen: np.ndarray,
+    height: int,
+    width: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     by_row = np.gradient(screen, axis=0)
     by_column = np.gradient(screen, axis=1)
     det = by_column[..., 0] * by_row[..., 1] - by_column[..., 1] * by_row[..., 0]
     det = np.where(np.abs(det) < 0.05, np.inf, det)
-    inverse = np.dstack([
-        by_row[..., 1] / det, -by_row[..., 0] / det, -by_column[..., 1] / det, by_column[..., 0] / det,
-    ]).astype(np.float32)
+    inverse = np.dstack(
+        [
+            by_row[..., 1] / det,
+            -by_row[..., 0] / det,
+            -by_column[..., 1] / det,
+            by_column[..., 0] / det,
+        ]
+    ).astype(np.float32)
     row, column = row.reshape(height, width), column.reshape(height, width)
     local = cv2.remap(inverse, column, row, cv2.INTER_NEAREST)
     miss_x = np.arange(width, dtype=np.float32)[None] + 0.5 - x.reshape(height, width)

@@ -10,7 +10,7 @@ from data_prep.actors.geometry import gauss, smooth_step
 from data_prep.actors.noise import field
 
 DISTANCE_CM, FACE_Z_CM = 80.0, 7.0
-PIVOT_CM = np.array([0.0, -9.0, -2.5], np.float32)   # where the head turns on the neck
+PIVOT_CM = np.array([0.0, -9.0, -2.5], np.float32)  # where the head turns on the neck
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,20 @@ def backdrop(actor: Actor, width: int, height: int) -> np.ndarray:
         x, y = rng.uniform(0, width), rng.uniform(0, height * 0.8)
         w, h = rng.uniform(0.06, 0.25) * width, rng.uniform(0.15, 0.6) * height
         tint = (near if rng.random() < 0.5 else far) * rng.uniform(0.65, 1.25) + rng.normal(0, 9, 3)
-        cv2.rectangle(image, (int(x - w / 2), int(y - h / 2)), (int(x + w / 2), int(y + h / 2)),
-                      tuple(float(v) for v in tint), -1)
+        cv2.rectangle(
+            image, (int(x - w / 2), int(y - h / 2)), (int(x + w / 2), int(y + h / 2)), tuple(float(v) for v in tint), -1
+        )
     image = cv2.GaussianBlur(image, (0, 0), width * 0.022)
     for _ in range(int(rng.integers(0, 7))):
         disc = np.zeros((height, width), np.float32)
-        cv2.circle(disc, (int(rng.uniform(0, width)), int(rng.uniform(0, height * 0.7))),
-                   int(rng.uniform(0.02, 0.05) * width), 1.0, -1, cv2.LINE_AA)
+        cv2.circle(
+            disc,
+            (int(rng.uniform(0, width)), int(rng.uniform(0, height * 0.7))),
+            int(rng.uniform(0.02, 0.05) * width),
+            1.0,
+            -1,
+            cv2.LINE_AA,
+        )
         disc = cv2.GaussianBlur(disc, (0, 0), width * 0.006)
         glow = np.array([255, 236, 205], np.float32) * rng.uniform(0.7, 1.0)
         image += (rng.uniform(0.05, 0.28) * disc)[..., None] * (glow - image)
@@ -122,7 +129,11 @@ def garment(actor: Actor, camera: Camera, width: int, height: int) -> np.ndarray
     key = np.array(actor.light.key, np.float32) * actor.light.strength
     colour = tone * (lit * weave)[..., None] * (0.62 * key + 0.30)
     if actor.garment == "shirt":
-        collar = smooth_step(depth, 0.02, 0.1) * smooth_step(depth, 2.3 - 0.15 * ax, 2.2 - 0.15 * ax) * (ax < neck_half * 1.05)
+        collar = (
+            smooth_step(depth, 0.02, 0.1)
+            * smooth_step(depth, 2.3 - 0.15 * ax, 2.2 - 0.15 * ax)
+            * (ax < neck_half * 1.05)
+        )
         fold_line = gauss(depth, 2.3 - 0.15 * ax, 0.12) * (ax < neck_half * 1.05)
         colour *= (1 + 0.14 * collar - 0.45 * fold_line - 0.35 * gauss(x, 0.35, 0.06) * (y < -16.9))[..., None]
     return np.dstack([colour, opacity]).astype(np.float32)

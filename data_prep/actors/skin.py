@@ -42,7 +42,9 @@ def lip_weight(x: np.ndarray, y: np.ndarray, actor: Actor) -> np.ndarray:
     above = y - mouth_line_y(x, actor.shape)
     soft = 0.07
     inside = np.where(above >= 0, smooth_step(above - upper, soft, -soft), smooth_step(-above - lower, soft, -soft))
-    return inside * smooth_step(np.abs(x), actor.shape.mouth_half_width_cm + 0.05, actor.shape.mouth_half_width_cm - 0.2)
+    return inside * smooth_step(
+        np.abs(x), actor.shape.mouth_half_width_cm + 0.05, actor.shape.mouth_half_width_cm - 0.2
+    )
 
 
 def paint_skin(actor: Actor) -> Skin:
@@ -89,8 +91,15 @@ def _blush(colour: np.ndarray, x: np.ndarray, y: np.ndarray, actor: Actor, rng: 
         for _ in range(int(500 * actor.freckles + 60 * max(actor.age - 0.5, 0))):
             fx, fy = rng.normal(0, 3.4), rng.normal(-2.2, 1.7)
             column, row = to_canvas(np.float64(fx), np.float64(fy))
-            cv2.circle(dots, (int(column * 16), int(row * 16)), int(16 * rng.uniform(0.6, 2.2)), float(rng.uniform(0.2, 0.8)),
-                       -1, cv2.LINE_AA, 4)
+            cv2.circle(
+                dots,
+                (int(column * 16), int(row * 16)),
+                int(16 * rng.uniform(0.6, 2.2)),
+                float(rng.uniform(0.2, 0.8)),
+                -1,
+                cv2.LINE_AA,
+                4,
+            )
         colour *= 1 - cv2.GaussianBlur(dots, (0, 0), 0.9)[..., None] * np.array([0.22, 0.33, 0.40], np.float32)
     for _ in range(int(rng.integers(1, 4))):
         column, row = to_canvas(rng.normal(0, 3.5), rng.normal(-4, 3.5))
@@ -100,7 +109,12 @@ def _blush(colour: np.ndarray, x: np.ndarray, y: np.ndarray, actor: Actor, rng: 
 
 
 def _creases(
-    colour: np.ndarray, relief: np.ndarray, x: np.ndarray, y: np.ndarray, actor: Actor, rng: np.random.Generator,
+    colour: np.ndarray,
+    relief: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    actor: Actor,
+    rng: np.random.Generator,
 ) -> None:
     level, ax, age = y / actor.shape.length, np.abs(x), actor.age
     height, width = x.shape
@@ -123,13 +137,21 @@ def _creases(
 
 
 def _lips(
-    colour: np.ndarray, relief: np.ndarray, gloss: np.ndarray, lips: np.ndarray, x: np.ndarray, y: np.ndarray,
-    actor: Actor, rng: np.random.Generator,
+    colour: np.ndarray,
+    relief: np.ndarray,
+    gloss: np.ndarray,
+    lips: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    actor: Actor,
+    rng: np.random.Generator,
 ) -> None:
     height, width = x.shape
     above = y - mouth_line_y(x, actor.shape)
     tone = np.array(actor.lips, np.float32)
-    lines = cv2.resize(field(rng, height // 9, width, 4.0), (width, height)) * 0.8 + 0.6 * field(rng, height, width, 6, 2)
+    lines = cv2.resize(field(rng, height // 9, width, 4.0), (width, height)) * 0.8 + 0.6 * field(
+        rng, height, width, 6, 2
+    )
     shade = 1.0 + 0.035 * lines - 0.10 * (above > 0) - 0.22 * gauss(above, 0, 0.12)
     blotch = 1 + 0.03 * field(rng, height, width, 16, 2)
     painted = tone * (shade * blotch)[..., None]
@@ -149,7 +171,7 @@ def _shadows(colour: np.ndarray, x: np.ndarray, y: np.ndarray, actor: Actor) -> 
     above = y - mouth_line_y(x, shape)
     nose = level / shape.nose_length
     n = shape.nose_width
-    hole = np.exp(-(((ax - 0.60 * n - 0.5 * (nose + 4.55)) / 0.30) ** 2 + ((nose + 4.60) / 0.125) ** 2) ** 1.6)
+    hole = np.exp(-((((ax - 0.60 * n - 0.5 * (nose + 4.55)) / 0.30) ** 2 + ((nose + 4.60) / 0.125) ** 2) ** 1.6))
     dark = 0.78 * hole + 0.15 * gauss(x, 0, 0.9 * n) * gauss(nose, -4.82, 0.16)
     wing = np.hypot((ax - 1.16 * n) / 0.50, (nose + 4.18) / 0.50)
     dark += 0.34 * gauss(wing, 1.08, 0.16) * smooth_step(ax, 1.05 * n, 1.45 * n) * smooth_step(nose, -3.55, -4.0)
@@ -202,33 +224,47 @@ def _beard_area(x: np.ndarray, y: np.ndarray, lips: np.ndarray, actor: Actor) ->
     chin = np.exp(-((ax / (w * 0.92)) ** 6)) * smooth_step(above, -1.2, -1.9) * smooth_step(level, -12.2, -11.2)
     ring = np.exp(-(((ax - w - 0.35) / 0.55) ** 2)) * smooth_step(above, 0.9, 0.2) * smooth_step(above, -3.0, -2.0)
     bare = gauss(ax, 1.15, 0.6) * gauss(above, -1.55, 0.30) * 0.55
-    area = {"stubble": np.maximum(full * (1 - bare * 0.5), moustache), "full": np.maximum(full * (1 - bare), moustache),
-            "moustache": moustache, "goatee": np.maximum(np.maximum(chin * (1 - bare), ring), moustache)}[actor.beard]
+    area = {
+        "stubble": np.maximum(full * (1 - bare * 0.5), moustache),
+        "full": np.maximum(full * (1 - bare), moustache),
+        "moustache": moustache,
+        "goatee": np.maximum(np.maximum(chin * (1 - bare), ring), moustache),
+    }[actor.beard]
     return np.clip(area * (1 - 1.2 * cv2.dilate(lips.astype(np.float32), np.ones((3, 3)))), 0, 1)
 
 
 def _beard(
-    colour: np.ndarray, relief: np.ndarray, gloss: np.ndarray, lips: np.ndarray, x: np.ndarray, y: np.ndarray,
-    actor: Actor, rng: np.random.Generator,
+    colour: np.ndarray,
+    relief: np.ndarray,
+    gloss: np.ndarray,
+    lips: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    actor: Actor,
+    rng: np.random.Generator,
 ) -> None:
     area = _beard_area(x, y, lips, actor)
-    area *= np.clip(1 + (0.12 if actor.beard == 'full' else 0.22) * field(rng, *x.shape, 22, 2), 0, 1.2)
+    area *= np.clip(1 + (0.12 if actor.beard == "full" else 0.22) * field(rng, x.shape[0], x.shape[1], 22, 2), 0, 1.2)
     tone = np.array(actor.beard_colour or actor.hair_colour, np.float32)
     stubble = actor.beard == "stubble"
     count = 26000 if stubble else 30000
     px = rng.uniform(-7.4, 7.4, count)
     py = rng.uniform(-14.5, -4.0, count)
     column, row = to_canvas(px, py)
-    keep = (area[np.clip(row.astype(int), 0, area.shape[0] - 1), np.clip(column.astype(int), 0, area.shape[1] - 1)]
-            > rng.uniform(0.12, 1.0, count))
+    keep = area[
+        np.clip(row.astype(int), 0, area.shape[0] - 1), np.clip(column.astype(int), 0, area.shape[1] - 1)
+    ] > rng.uniform(0.12, 1.0, count)
     px, column, row = px[keep], column[keep], row[keep]
     length = (rng.uniform(1.0, 2.4, keep.sum()) if stubble else rng.uniform(8, 22, keep.sum())) / 4
     angle = -np.pi / 2 + 0.10 * px + 0.38 * rng.standard_normal(len(px))
     angle = angle[:, None] + np.linspace(-0.25, 0.25, 4) * rng.standard_normal(len(px))[:, None]
     steps = np.stack([np.cos(angle), -np.sin(angle)], -1) * length[:, None, None]
     under = cv2.GaussianBlur(area, (0, 0), 5)
-    painted = mix(colour.astype(np.float32), 0.5 * tone + (0.35 if stubble else 0.18) * np.array(actor.skin),
-                  (0.30 if stubble else 0.66) * under**1.3)
+    painted = mix(
+        colour.astype(np.float32),
+        0.5 * tone + (0.35 if stubble else 0.18) * np.array(actor.skin),
+        (0.30 if stubble else 0.66) * under**1.3,
+    )
     shade = rng.uniform(0.45, 1.35, len(px))[:, None] * tone[None] + rng.uniform(2, 26, len(px))[:, None]
     layer = np.clip(painted, 0, 255).astype(np.uint8)
     strands(layer, np.stack([column, row], 1), steps, shade)

@@ -51,13 +51,15 @@ class Stage:
         self._lift = lift_hair(self.head, actor)[..., None] * normals_of(self.head.points, self.head.split)
         level = self.head.points[..., 1] / actor.shape.length
         self._held = smooth_step(level, -11.9, -16.5).astype(np.float32)
-        self._sampling = plan_samples(self.head.points + self._lift, 0.78 / self._camera.scale, self.head.split)
+        self._sampling = plan_samples(
+            self.head.points + self._lift, 0.78 / self._camera.scale, self.head.split, self.head.jaw_row
+        )
         self._neutral = self.head.canvas_xy
         self._inside = MouthInside(actor)
         self._backdrop = backdrop(actor, width, height)
         clothes = garment(actor, self._camera, width, height)
         self._garment_top = max(0, int(np.argmax(clothes[..., 3].any(axis=1))) - int(2 * self._camera.scale))
-        self._garment = np.ascontiguousarray(clothes[self._garment_top:])
+        self._garment = np.ascontiguousarray(clothes[self._garment_top :])
         self._curtains = hang_hair(actor)
         self._lamp = lamp_direction(actor.light)
         self._ears = None if actor.hair in ("long", "bob", "scarf") else _ear_points(actor)
@@ -77,8 +79,14 @@ class Stage:
         drawn = draw(screen, lit.normals[..., 2] - 0.02, self._sampling, self._size)
         self._draw_mouth(picture, shown, screen)
         self._draw_head(picture, drawn, lit.irradiance, lit.highlight, shown)
-        _lay_over(picture[self._garment_top:], _shifted(self._garment, 0.6 * shown.pose.shift_cm[0] * self._camera.scale,
-                                    -0.6 * shown.pose.shift_cm[1] * self._camera.scale))
+        _lay_over(
+            picture[self._garment_top :],
+            _shifted(
+                self._garment,
+                0.6 * shown.pose.shift_cm[0] * self._camera.scale,
+                -0.6 * shown.pose.shift_cm[1] * self._camera.scale,
+            ),
+        )
         self._hang(picture, self._curtains.before, shown.pose, 1.5)
         picture = cv2.GaussianBlur(picture, (0, 0), 0.75)
         small = cv2.resize(picture, self.size_px, interpolation=cv2.INTER_AREA)
@@ -86,7 +94,12 @@ class Stage:
         return tone, self._points_68(skin, shown)
 
     def _draw_head(
-        self, picture: np.ndarray, drawn: Drawn, irradiance: np.ndarray, highlight: np.ndarray, shown: Performance,
+        self,
+        picture: np.ndarray,
+        drawn: Drawn,
+        irradiance: np.ndarray,
+        highlight: np.ndarray,
+        shown: Performance,
     ) -> None:
         light = cv2.remap(np.dstack([irradiance, highlight]), drawn.column, drawn.row, cv2.INTER_LINEAR)
         where = cv2.remap(self._neutral, drawn.column, drawn.row, cv2.INTER_LINEAR)
@@ -103,25 +116,32 @@ class Stage:
         for side in (-1, 1):
             self._draw_eye(pixels, light, where, side, shown.gaze, drawn.mask)
         height, width = drawn.mask.shape
-        area = picture[drawn.top:drawn.top + height, drawn.left:drawn.left + width]
+        area = picture[drawn.top : drawn.top + height, drawn.left : drawn.left + width]
         np.copyto(area, pixels, where=drawn.mask[..., None].astype(bool))
 
     def _draw_eye(
-        self, pixels: np.ndarray, light: np.ndarray, where: np.ndarray, side: int, gaze: Gaze, mask: np.ndarray,
+        self,
+        pixels: np.ndarray,
+        light: np.ndarray,
+        where: np.ndarray,
+        side: int,
+        gaze: Gaze,
+        mask: np.ndarray,
     ) -> None:
         e, a = self.actor.shape.eye_distance_cm, self.actor.shape.eye_half_length_cm
         near = (np.abs(where[..., 0] - side * e) < 1.35 * a) & (np.abs(where[..., 1]) < 1.5) & (mask > 0)
         rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
         if len(rows) < 4 or len(columns) < 4:
             return
-        box = np.s_[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-        paint_eye(pixels[box], light[box][..., :3], where[box][..., 0], where[box][..., 1], side, gaze, self.actor,
-                  self._lamp)
+        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        paint_eye(
+            pixels[box], light[box][..., :3], where[box][..., 0], where[box][..., 1], side, gaze, self.actor, self._lamp
+        )
 
     def _draw_mouth(self, picture: np.ndarray, shown: Performance, screen: np.ndarray) -> None:
         if shown.mouth.gap_cm < 0.015:
             return
-        edge = screen[self.head.split - 1:self.head.split + 1].reshape(2, -1, 2)
+        edge = screen[self.head.split - 1 : self.head.split + 1].reshape(2, -1, 2)
         w = self.actor.shape.mouth_half_width_cm
         inside = np.abs(self.head.points[self.head.split, :, 0]) < w * 1.02
         inside &= self.head.points[self.head.split, :, 2] > 0
@@ -149,25 +169,34 @@ class Stage:
         drawn = draw(screen, np.abs(normals[..., 2]) + 0.1, plan, (window.shape[1], window.shape[0]))
         height, width = part.colour.shape[:2]
         rows, columns = part.points.shape[:2]
-        texture = cv2.remap(part.colour, drawn.column * ((width - 1) / (columns - 1)),
-                            drawn.row * ((height - 1) / (rows - 1)), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        texture = cv2.remap(
+            part.colour,
+            drawn.column * ((width - 1) / (columns - 1)),
+            drawn.row * ((height - 1) / (rows - 1)),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         lamp = np.clip(normals @ self._lamp * 0.6 + 0.62, 0.15, 1.2).astype(np.float32)
         lit = cv2.remap(lamp, drawn.column, drawn.row, cv2.INTER_LINEAR)
         opacity = (texture[..., 3] * drawn.mask)[..., None]
-        box = window[drawn.top:drawn.top + drawn.mask.shape[0], drawn.left:drawn.left + drawn.mask.shape[1]]
+        box = window[drawn.top : drawn.top + drawn.mask.shape[0], drawn.left : drawn.left + drawn.mask.shape[1]]
         box += opacity * (texture[..., :3] * lit[..., None] - box)
 
     def _draw_ear(self, picture: np.ndarray, points: np.ndarray) -> None:
         lit = shade(points, self.actor.light, cast_shadow=False)
         screen = self._camera.project(points).astype(np.float32)
-        drawn = draw(screen, np.full(points.shape[:2], 1.0, np.float32), plan_samples(points, 0.7 / self._camera.scale),
-                     self._size)
+        drawn = draw(
+            screen,
+            np.full(points.shape[:2], 1.0, np.float32),
+            plan_samples(points, 0.7 / self._camera.scale),
+            self._size,
+        )
         depth = np.linspace(0, 1, EAR_COLUMNS, dtype=np.float32)[None]
         dip = np.exp(-(((depth - 0.45) / 0.22) ** 2)) * np.hanning(EAR_ROWS)[:, None]
         tone = self._ear_colour * (1 - 0.55 * dip[..., None]) * np.clip(lit.irradiance, 0.1, 1.4)
         pixels = cv2.remap(tone.astype(np.float32), drawn.column, drawn.row, cv2.INTER_LINEAR)
         height, width = drawn.mask.shape
-        area = picture[drawn.top:drawn.top + height, drawn.left:drawn.left + width]
+        area = picture[drawn.top : drawn.top + height, drawn.left : drawn.left + width]
         np.copyto(area, pixels, where=drawn.mask[..., None].astype(bool))
 
     def _hang(self, picture: np.ndarray, curtain: np.ndarray | None, pose: Pose, z_cm: float) -> None:
@@ -177,10 +206,18 @@ class Stage:
         corners = np.array([[-8, 6, z_cm], [8, 6, z_cm], [0, -8, z_cm]], np.float32)
         held = np.array([0.0, 0.0, 0.35])
         there = self._camera.project(place(corners, pose, held)).astype(np.float32)
-        here = np.stack([(corners[:, 0] - hair_module.CURTAIN_LEFT_CM) * hair_module.CURTAIN_PX_PER_CM,
-                         (hair_module.CURTAIN_TOP_CM - corners[:, 1]) * hair_module.CURTAIN_PX_PER_CM], 1)
+        here = np.stack(
+            [
+                (corners[:, 0] - hair_module.CURTAIN_LEFT_CM) * hair_module.CURTAIN_PX_PER_CM,
+                (hair_module.CURTAIN_TOP_CM - corners[:, 1]) * hair_module.CURTAIN_PX_PER_CM,
+            ],
+            1,
+        )
         warp = cv2.getAffineTransform(here.astype(np.float32), there)
-        edges = np.array([[0, 0, 1], [curtain.shape[1], 0, 1], [0, curtain.shape[0], 1], [*curtain.shape[1::-1], 1]]) @ warp.T
+        edges = (
+            np.array([[0, 0, 1], [curtain.shape[1], 0, 1], [0, curtain.shape[0], 1], [*curtain.shape[1::-1], 1]])
+            @ warp.T
+        )
         left, top = np.maximum(np.floor(edges.min(axis=0)).astype(int), 0)
         right, bottom = np.minimum(np.ceil(edges.max(axis=0)).astype(int), self._size)
         warp[:, 2] -= [left, top]
@@ -215,8 +252,12 @@ def _ear_points(actor: Actor) -> list[np.ndarray]:
     reach = np.sin(np.pi * np.clip(down * 0.90 + 0.09, 0, 1)) ** 0.55 * (1.55 - 0.75 * down)
     x = 6.75 * actor.shape.width - 0.25 * down * 2 + 1.05 * reach * out
     y = 1.6 - 5.6 * down * actor.shape.length + 0.5 * out * (1 - 2 * down)
-    z = -1.4 - 1.5 * reach * out + 0.16 * np.exp(-(((out - 0.92) / 0.16) ** 2)) - 0.16 * np.exp(
-        -(((out - 0.5) / 0.2) ** 2))
+    z = (
+        -1.4
+        - 1.5 * reach * out
+        + 0.16 * np.exp(-(((out - 0.92) / 0.16) ** 2))
+        - 0.16 * np.exp(-(((out - 0.5) / 0.2) ** 2))
+    )
     right = np.stack(np.broadcast_arrays(x, y, z), axis=-1).astype(np.float32)
     left = right[:, ::-1].copy()
     left[..., 0] *= -1

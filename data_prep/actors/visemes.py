@@ -24,11 +24,11 @@ PARAMETERS = ("jaw_cm", "gap_cm", "width", "rounding", "press", "tuck", "tongue"
 class Style:
     """How one person moves the mouth."""
 
-    amplitude: float = 1.0      # of jaw and opening
-    spread: float = 1.0         # of width and rounding
-    rest_gap_cm: float = 0.0    # between the lips in silence
-    sharpness: float = 1.0      # above 1: less co-articulation
-    skew_cm: float = 0.0        # one corner higher while speaking
+    amplitude: float = 1.0  # of jaw and opening
+    spread: float = 1.0  # of width and rounding
+    rest_gap_cm: float = 0.0  # between the lips in silence
+    sharpness: float = 1.0  # above 1: less co-articulation
+    skew_cm: float = 0.0  # one corner higher while speaking
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,40 @@ class Articulation:
 
 # Vowels: height (0 close … 1 open), backness (0 front … 1 back), rounded.
 VOWELS: dict[str, tuple[float, float, int]] = {
-    "i": (0.0, 0.0, 0), "y": (0.0, 0.0, 1), "ɨ": (0.05, 0.5, 0), "ʉ": (0.0, 0.5, 1), "ɯ": (0.0, 1.0, 0),
-    "u": (0.0, 1.0, 1), "ɪ": (0.2, 0.2, 0), "ʏ": (0.2, 0.2, 1), "ʊ": (0.2, 0.8, 1), "e": (0.35, 0.0, 0),
-    "ø": (0.35, 0.0, 1), "ɘ": (0.35, 0.5, 0), "ɵ": (0.35, 0.5, 1), "ɤ": (0.35, 1.0, 0), "o": (0.38, 1.0, 1),
-    "ə": (0.42, 0.5, 0), "ɛ": (0.62, 0.0, 0), "œ": (0.62, 0.0, 1), "ɜ": (0.58, 0.5, 0), "ɞ": (0.6, 0.5, 1),
-    "ʌ": (0.68, 0.8, 0), "ɔ": (0.66, 1.0, 1), "æ": (0.85, 0.0, 0), "ɐ": (0.8, 0.5, 0), "a": (1.0, 0.3, 0),
-    "ɶ": (1.0, 0.0, 1), "ɑ": (1.0, 1.0, 0), "ɒ": (0.95, 1.0, 1), "ɚ": (0.42, 0.5, 1), "ɝ": (0.5, 0.5, 1),
-    "ᵻ": (0.15, 0.4, 0), "ᵿ": (0.2, 0.6, 1),
+    "i": (0.0, 0.0, 0),
+    "y": (0.0, 0.0, 1),
+    "ɨ": (0.05, 0.5, 0),
+    "ʉ": (0.0, 0.5, 1),
+    "ɯ": (0.0, 1.0, 0),
+    "u": (0.0, 1.0, 1),
+    "ɪ": (0.2, 0.2, 0),
+    "ʏ": (0.2, 0.2, 1),
+    "ʊ": (0.2, 0.8, 1),
+    "e": (0.35, 0.0, 0),
+    "ø": (0.35, 0.0, 1),
+    "ɘ": (0.35, 0.5, 0),
+    "ɵ": (0.35, 0.5, 1),
+    "ɤ": (0.35, 1.0, 0),
+    "o": (0.38, 1.0, 1),
+    "ə": (0.42, 0.5, 0),
+    "ɛ": (0.62, 0.0, 0),
+    "œ": (0.62, 0.0, 1),
+    "ɜ": (0.58, 0.5, 0),
+    "ɞ": (0.6, 0.5, 1),
+    "ʌ": (0.68, 0.8, 0),
+    "ɔ": (0.66, 1.0, 1),
+    "æ": (0.85, 0.0, 0),
+    "ɐ": (0.8, 0.5, 0),
+    "a": (1.0, 0.3, 0),
+    "ɶ": (1.0, 0.0, 1),
+    "ɑ": (1.0, 1.0, 0),
+    "ɒ": (0.95, 1.0, 1),
+    "ɚ": (0.42, 0.5, 1),
+    "ɝ": (0.5, 0.5, 1),
+    "ᵻ": (0.15, 0.4, 0),
+    "ᵿ": (0.2, 0.6, 1),
 }
-SILENCE_S = 0.6   # before the first and after the last phoneme; farther out the mouth simply rests
+SILENCE_S = 0.6  # before the first and after the last phoneme; farther out the mouth simply rests
 BILABIALS = frozenset("pbmɓʙ")
 # Consonants: target per parameter and (second) how strongly it pulls on it; what is not named is left to neighbours.
 _Pull = dict[str, tuple[float, float]]
@@ -92,8 +117,12 @@ def _vowel_pull(symbol: str) -> _Pull:
     jaw = 0.28 + 1.10 * height
     if rounded:
         tight = 1.0 - 0.55 * height
-        return {"gap_cm": (0.22 + 0.95 * height, 1.6), "jaw_cm": (0.9 * jaw, 1.5), "rounding": (tight, 2.2),
-                "width": (-1.0 * tight, 2.4)}
+        return {
+            "gap_cm": (0.22 + 0.95 * height, 1.6),
+            "jaw_cm": (0.9 * jaw, 1.5),
+            "rounding": (tight, 2.2),
+            "width": (-1.0 * tight, 2.4),
+        }
     spread = (0.95 - 0.75 * height) * (1.0 - 0.9 * back)
     return {"gap_cm": (0.40 + 1.15 * height, 1.6), "jaw_cm": (jaw, 1.5), "rounding": (0.0, 1.4), "width": (spread, 1.5)}
 
@@ -152,7 +181,7 @@ def mouth_motion(phonemes: Sequence[Timed], times_s: np.ndarray, style: Style | 
     for segment in _with_silences(segments):
         centre, length = (segment.start_s + segment.end_s) / 2, segment.end_s - segment.start_s
         tau = (0.34 * length + 0.024) / style.sharpness
-        decay = np.exp(-(np.maximum(np.abs(times_s - centre) - 0.12 * length, 0.0) / tau) ** 1.3)
+        decay = np.exp(-((np.maximum(np.abs(times_s - centre) - 0.12 * length, 0.0) / tau) ** 1.3))
         for name, (target, strength) in _pulls(segment.symbol, style).items():
             weights[name] += strength * decay
             sums[name] += strength * decay * target

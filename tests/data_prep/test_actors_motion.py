@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.actors import Style, mouth_motion, passage, sentence
-from data_prep.actors.actor import cast
+from data_prep.actors.cast import cast
 from data_prep.actors.expression import Expression, LandmarkMap, MouthShape
 from data_prep.actors.geometry import build_head
 from data_prep.actors.sentences import languages
