@@ -13,6 +13,7 @@ from typing import Any
 from lipsync.progress import format_s
 
 _MOST_PICTURES, _MOST_SOURCES = 48, 120
+_FEW = 4
 # Kept first; then reasons that lie with the picture, the sound, the file. Unknown reasons take the last colour.
 _COLOURS = {
     "kept": "#2a9d74",
@@ -52,7 +53,8 @@ p{margin:4px 0;max-width:70ch}.soft{color:var(--soft);font-size:.88rem}
 .key i{display:inline-block;width:.75em;height:.75em;border-radius:3px;margin-right:.4em}
 .warn{background:var(--warnbg);border-radius:10px;padding:10px 14px;margin:8px 0}.warn b{color:var(--warn)}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:12px}
-.sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(92px,1fr));gap:10px}
+.sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(96px,1fr));gap:10px}
+.sheet.wide{grid-template-columns:repeat(auto-fill,minmax(140px,1fr))}
 figure{margin:0}figure img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:8px;display:block;
 background:var(--line)}
 figure.wide img{aspect-ratio:16/10}
@@ -126,8 +128,11 @@ def _warnings(warnings: Sequence[dict[str, str]]) -> str:
         f"{'<br>' + escape(w['advice']) if w['advice'] else ''}</div>"
         for w in warnings
     ]
-    first, rest = rows[:8], rows[8:]
-    more = f"<details><summary>{len(rest)} more</summary>{''.join(rest)}</details>" if rest else ""
+    first = [row for row, w in zip(rows, warnings, strict=True) if w["about"] == "all footage"]
+    rest = [row for row, w in zip(rows, warnings, strict=True) if w["about"] != "all footage"]
+    if len(rest) <= _FEW:
+        first, rest = first + rest, []
+    more = f"<details><summary>{len(rest)} notes on single files</summary>{''.join(rest)}</details>" if rest else ""
     return f"<h2>What to know</h2>{''.join(first)}{more}"
 
 
@@ -159,7 +164,8 @@ def _sheet(title: str, text: str, figures: list[str], total: int) -> str:
     if not figures:
         return ""
     thinned = f"; {len(figures)} of {total} shown" if len(figures) < total else ""
-    return f"<h2>{title}</h2><p class=soft>{text}{thinned}.</p><div class=sheet>{''.join(figures)}</div>"
+    kind = "sheet wide" if title == "Dropped" else "sheet"
+    return f'<h2>{title}</h2><p class=soft>{text}{thinned}.</p><div class="{kind}">{"".join(figures)}</div>'
 
 
 def _figure(picture: Path, caption: str, kind: str) -> str:
@@ -191,7 +197,7 @@ def _histograms(histograms: Sequence[dict[str, Any]]) -> str:
             for i, m in enumerate(h["minutes"])
             if m > 0
         )
-        unit = f" {h['unit']}" if h["unit"] else ""
+        unit = h["unit"] if h["unit"] in ("", "°") else f" {h['unit']}"
         cards.append(
             f"<div class=card><h3>{escape(h['title'])}</h3><p class=soft>median {h['median']:g}{escape(unit)}</p>"
             f'<svg viewBox="0 0 300 118">{bars}<line x1="0" x2="300" y1="100.5" y2="100.5" stroke="var(--line)"/>'
