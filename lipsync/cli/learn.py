@@ -20,10 +20,14 @@ from lipsync.studio.people import find_person
 def prepare(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync prepare`."""
     person = find_person(args.person) if args.person else None
-    footage = [*args.footage, *(person.footage() if person else [])]
     out = args.out or (person.dataset if person else None)
-    if not footage or out is None:
-        raise UsageError("prepare needs FOOTAGE and --out DATASET, or --person NAME with footage")
+    if out is None:
+        raise UsageError("prepare needs --out DATASET, or --person NAME")
+    folder = person.footage_folder if person else out / "downloads"
+    fetched = [path for url in args.url for path in service.fetch(url, folder, progress, args.rights)]
+    footage = [*args.footage, *(person.footage() if person else fetched)]
+    if not footage:
+        raise UsageError("prepare needs FOOTAGE, --url URL, or --person NAME with footage")
     report = service.prepare_footage(
         footage, out, progress, labels=args.labels, person=person, **given(args, "detector")
     )

@@ -51,6 +51,8 @@ def _add_learning(commands: Any) -> None:
     prepare.add_argument("footage", nargs="*", type=Path, metavar="FOOTAGE", help="video files, or folders with some")
     prepare.add_argument("--out", type=Path, metavar="DATASET", help="the dataset folder; --person NAME has its own")
     prepare.add_argument("--person", metavar="NAME", help="take this person's footage too, and fill their dataset")
+    prepare.add_argument("--url", action="append", default=[], metavar="URL", help="fetch a video (needs the network)")
+    prepare.add_argument("--rights", default="", metavar="TEXT", help="by what right what is fetched is used")
     prepare.add_argument("--labels", type=Path, metavar="CSV", help="who is in it: file,person,language,rights,source")
     prepare.add_argument("--report", type=Path, metavar="HTML", help="a copy of DATASET/report.html")
     prepare.add_argument("--detector", help="which face detector")

@@ -58,7 +58,6 @@ def _outcome(result: "RenderResult") -> Outcome:
 
 def evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync evaluate`."""
-    from lipsync.sync.metrics import evaluate
-
-    result = evaluate(args.video, reference=args.reference, sound=args.audio, progress=progress)
+    base = None if args.device == "auto" else service.Models().open("base", None, args.device)
+    result = service.measure(args.video, progress, args.reference, args.audio, base)
     return Outcome(result.to_json(), str(result))

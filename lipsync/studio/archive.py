@@ -21,7 +21,7 @@ MEDIA = "mp4|mov|mkv|webm|avi|m4v|mpg|mpeg|ts|flv|wmv|3gp|wav|mp3|m4a|aac|ogg|op
 PLAIN = r"(?!\.)[^/\\:\x00-\x1f]{1,120}"  # a file name: no folder, no drive, no hidden file
 SMALL = re.compile(rf"{PERSON}|{CONSENT}|{ADAPTER}|recordings/{PLAIN}\.(?:{MEDIA})")
 LARGE = re.compile(
-    rf"footage/{PLAIN}\.(?:{MEDIA})|dataset/(?:manifest\.jsonl|sources/{PLAIN}\.json"
+    rf"footage/{PLAIN}\.(?:{MEDIA}|source\.json)|dataset/(?:manifest\.jsonl|sources/{PLAIN}\.json"
     rf"|clips/{PLAIN}\.(?:mp4|safetensors|wav)|thumbs/{PLAIN}\.jpg)"
 )
 MOST_FILES = 50_000

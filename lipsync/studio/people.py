@@ -55,9 +55,14 @@ class Person:
         """The adapter file, whether it is there yet or not."""
         return self.folder / ADAPTER
 
+    @property
+    def footage_folder(self) -> Path:
+        """Where the footage lies."""
+        return self.folder / FOOTAGE
+
     def footage(self) -> list[Path]:
-        """The footage files, by name."""
-        return _files(self.folder / FOOTAGE)
+        """The footage files, by name; not the notes on where they came from."""
+        return [path for path in _files(self.footage_folder) if path.suffix != ".json"]
 
     def recordings(self) -> list[Path]:
         """Recorded speech brought for this person, by name."""

@@ -18,6 +18,7 @@ from lipsync.studio.people import Person
 if TYPE_CHECKING:
     from lipsync.model.base import Base
     from lipsync.render.result import RenderResult
+    from lipsync.sync.metrics import Evaluation
     from lipsync.training.finetune import FinetuneResult
     from lipsync.types import Speech
 
@@ -188,6 +189,26 @@ def prepare_footage(
         known |= {path.name: {"person": person.name, "rights": "consent"} for path in footage}
     prepare(footage, dataset, config, known, progress)
     return read_report(dataset)
+
+
+def fetch(url: str, folder: Path, progress: Progress, rights: str = "") -> list[Path]:
+    """Fetch the video behind a link: the one thing that needs the network. Raises UsageError, MediaError."""
+    from data_prep.download import download
+
+    return [file.path for file in download(url.strip(), folder, rights=rights, progress=progress)]
+
+
+def measure(
+    video: Path,
+    progress: Progress,
+    reference: Path | None = None,
+    sound: Path | None = None,
+    base: "Base | None" = None,
+) -> "Evaluation":
+    """Judge a video (lipsync/sync/metrics.py). Raises NoFaceError, MediaError."""
+    from lipsync.sync.metrics import evaluate
+
+    return evaluate(video, reference=reference, sound=sound, base=base, progress=progress)
 
 
 def read_report(dataset: Path) -> dict[str, Any]:

@@ -92,6 +92,15 @@ class Studio:
                 refused.append(str(error).replace(f"{path.parent}/", ""))
         return kept, refused
 
+    def fetch(self, name: str, url: str) -> str:
+        """Start fetching a video from a link into the person's footage."""
+        person = self.person(name)
+        if not url.strip():
+            raise PersonError("paste the link of a video first")
+        return self._start(
+            person, "Fetching footage", lambda progress: service.fetch(url, person.footage_folder, progress, "consent")
+        )
+
     def prepare(self, name: str) -> str:
         """Start cutting the person's footage into clips."""
         person = self.person(name)
@@ -160,10 +169,20 @@ class Studio:
 
     def _render(self, order: service.Order, progress: Progress) -> None:
         result = service.render(order, self.models, progress)
-        account = {"text": order.text, "voice": order.voice, **asdict(result)}
-        part = order.out.with_suffix(".part")
-        part.write_text(json.dumps(account, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
-        part.replace(order.out.with_suffix(".json"))
+        wanted = {"text": order.text, "voice": order.voice, "template": str(order.template), "dub": order.dub}
+        _write_account(order.out, {**wanted, **asdict(result)})
+
+    def measure(self, name: str, video: Path) -> str:
+        """Start judging a finished video; what is found goes into its account."""
+        person = self.person(name)
+        account = read_account(video)
+        reference = Path(account["template"]) if account.get("dub") else None
+
+        def work(progress: Progress) -> None:
+            found = service.measure(video, progress, reference)
+            _write_account(video, {**account, "measured": found.rows()})
+
+        return self._start(person, "Measuring", work)
 
     def _new_render(self, person: Person, what: str) -> Path:
         folder = person.folder / RENDERS
@@ -218,6 +237,12 @@ def thumbnails(person: Person, most: int = 24) -> list[tuple[str, str]]:
 def renders(person: Person) -> list[Path]:
     """Finished videos, the newest first."""
     return sorted((person.folder / RENDERS).glob("*.mp4"), reverse=True)
+
+
+def _write_account(video: Path, account: dict[str, Any]) -> None:
+    part = video.with_suffix(".part")
+    part.write_text(json.dumps(account, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
+    part.replace(video.with_suffix(".json"))
 
 
 def read_account(video: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def build_app(studio: Studio | None = None) -> gr.Blocks:
         with gr.Row():
             who = gr.Dropdown(label="Person", choices=[], scale=3, min_width=220)
             stop = gr.Button("Stop the job", elem_id="stop", scale=1, min_width=120, visible=False)
-        frame = Frame(studio, who, gr.HTML())
+        frame = Frame(studio, who, gr.HTML(), gr.State(""))
         with gr.Tabs():
             for title, add in TABS:
                 with gr.Tab(title):
@@ -50,13 +50,12 @@ def build_app(studio: Studio | None = None) -> gr.Blocks:
 def _connect(page: gr.Blocks, frame: Frame, last: gr.BrowserState, stop: gr.Button) -> None:
     """What happens by itself: the chosen person is remembered, the job watched, the tabs filled anew when it ends."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    ended = gr.State("")
     page.load(lambda name: _people(frame, name), last, frame.who, **quiet)
     frame.who.change(lambda name: name or "", frame.who, last, **quiet)
-    gr.Timer(TICK_S).tick(lambda name: _tick(frame, name), frame.who, [frame.card, ended, stop], **quiet)
+    gr.Timer(TICK_S).tick(lambda name: _tick(frame, name), frame.who, [frame.card, frame.ended, stop], **quiet)
     stop.click(lambda name: _stop(frame, name), frame.who, frame.card, **quiet)
     for show, outputs in frame.shown:
-        gr.on([page.load, frame.who.change, ended.change], show, frame.who, outputs, **quiet)
+        gr.on([page.load, frame.who.change, frame.ended.change], show, frame.who, outputs, **quiet)
 
 
 def _people(frame: Frame, last: str) -> Any:

@@ -15,12 +15,17 @@ def add_footage_tab(frame: Frame) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             files = gr.File(label="Videos of the person speaking; a photo can be a template", file_count="multiple")
+            with gr.Accordion("Or from a link", open=False):
+                link = gr.Textbox(label="Link of a video", placeholder="https://…", max_length=2000)
+                gr.HTML("<p class='faint'>Fetching is the one thing here that needs the network.</p>")
+                fetch = gr.Button("Fetch")
             listed = gr.HTML()
             prepare = gr.Button("Prepare", variant="primary")
         with gr.Column(min_width=300):
             report = gr.HTML()
     pictures = gr.Gallery(label="Kept: the mouth's window of each clip", columns=6, height="auto", buttons=[])
     files.upload(told(lambda name, paths: _bring(frame, name, paths)), [frame.who, files], [files, listed])
+    fetch.click(told(lambda name, url: _fetch(frame, name, url)), [frame.who, link], frame.card)
     prepare.click(told(lambda name: _prepare(frame, name)), frame.who, frame.card)
     frame.show(lambda name: _state(frame, name), [listed, report, pictures])
 
@@ -32,6 +37,11 @@ def _bring(frame: Frame, name: str, paths: list[str]) -> tuple[None, str]:
     if kept:
         gr.Info(f"{len(kept)} file(s) are there. Next: Prepare.")
     return None, _listed(frame, name)
+
+
+def _fetch(frame: Frame, name: str, url: str) -> str:
+    frame.studio.fetch(name, url)
+    return frame.card_of(name)
 
 
 def _prepare(frame: Frame, name: str) -> str:

@@ -16,11 +16,15 @@ ERROR_S = 20.0
 
 @dataclass(frozen=True)
 class Frame:
-    """The page while it is built. `shown` are functions of the person's name and the components they fill."""
+    """The page while it is built.
+
+    `ended` changes when a job ends. `shown` are functions of the person's name and the components they fill.
+    """
 
     studio: Studio
     who: gr.Dropdown
     card: gr.HTML
+    ended: gr.State
     shown: list[tuple[Callable[[str | None], Any], list[Any]]] = field(default_factory=list)
 
     def show(self, function: Callable[[str | None], Any], outputs: list[Any]) -> None:

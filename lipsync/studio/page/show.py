@@ -125,4 +125,5 @@ def render_account(account: Mapping[str, Any]) -> str:
     passed = account["passed_through"]
     rows += [("Left as it was", "; ".join(stretches(passed)) if passed else "no frame")]
     notes = "".join(f"<li>{escape(text)}</li>" for text in account["warnings"])
-    return table(rows, ("This video", "")) + (f"<ul>{notes}</ul>" if notes else "")
+    measured = table(account["measured"], ("Measured", "", "")) if "measured" in account else ""
+    return table(rows, ("This video", "")) + (f"<ul>{notes}</ul>" if notes else "") + measured

@@ -48,7 +48,10 @@ def add_watch(frame: Frame) -> None:
     which = gr.Dropdown(label="Finished videos", choices=[])
     video = gr.Video(label="Watch", interactive=False, buttons=["download"])
     account = gr.HTML()
-    which.change(told(lambda path: _watch(path)), which, [video, account], show_progress="hidden")
+    measure = gr.Button("Measure", visible=False)
+    shown = [video, account, measure]
+    gr.on([which.change, frame.ended.change], told(_watch), which, shown, show_progress="hidden")
+    measure.click(told(lambda name, path: _measure(frame, name, path)), [frame.who, which], frame.card)
     frame.show(lambda name: _finished(frame, name), [which])
 
 
@@ -56,7 +59,7 @@ def _how() -> tuple[gr.Dropdown, gr.File, list[Any]]:
     """Voice, recording, and the settings that few need."""
     usual = RenderConfig()
     voice = gr.Dropdown(label="Voice", choices=voices(), value=voices()[0][1], filterable=True)
-    recording = gr.File(label="Or a recording of the speech (replaces text and voice)", file_types=SPOKEN, height=110)
+    recording = gr.File(label="Or a recording of the speech (replaces text and voice)", file_types=SPOKEN, height=150)
     with gr.Accordion("More", open=False):
         speed = gr.Slider(0.5, 2.0, value=1.0, step=0.05, label="Speed of the speech")
         seed = gr.Number(value=usual.seed, precision=0, minimum=0, label="Seed: the same gives the same video")
@@ -91,7 +94,17 @@ def _finished(frame: Frame, name: str | None) -> Any:
     return gr.Dropdown([(path.stem, str(path)) for path in videos], value=str(videos[0]) if videos else None)
 
 
-def _watch(path: str | None) -> tuple[Any, str]:
+def _watch(path: str | None) -> tuple[Any, str, Any]:
     if not path:
-        return gr.Video(None, visible=False), empty("Nothing made yet: your video appears here.")
-    return gr.Video(path, visible=True), render_account(read_account(Path(path)))
+        return (
+            gr.Video(None, visible=False),
+            empty("Nothing made yet: your video appears here."),
+            gr.Button(visible=False),
+        )
+    account = render_account(read_account(Path(path)))
+    return gr.Video(path, visible=True), account, gr.Button(visible=bool(account))
+
+
+def _measure(frame: Frame, name: str, path: str) -> str:
+    frame.studio.measure(name, Path(path))
+    return frame.card_of(name)

@@ -25,6 +25,10 @@ CSS = """
 .faint { color: var(--body-text-color-subdued); font-size: 0.9em; }
 .empty { border: 1px dashed var(--border-color-primary); border-radius: 10px; padding: 1.2rem; text-align: center;
   color: var(--body-text-color-subdued); }
+@media (max-width: 560px) {
+  .gradio-container button[role="tab"] { padding: 0.4rem 0.35rem; font-size: 0.85rem; }
+  .gradio-container > main { padding-left: 0.5rem !important; padding-right: 0.5rem !important; }
+}
 .scroll { max-height: 22rem; overflow: auto; }
 table.plain { border-collapse: collapse; width: 100%; margin: 0.4rem 0; border: none !important; }
 table.plain tr, table.plain th, table.plain td { border-width: 0 0 1px 0 !important; background: none !important; }
