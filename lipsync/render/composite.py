@@ -7,7 +7,8 @@
 the frame's own pixels, so the feather lies inside the mask and nothing outside is ever touched; and of a soft hull of
 the lower face, old and new, so that what a mouth does not move (background, collar) stays the frame's own. `colour` is
 the low-frequency difference between the true and the generated window in a ring just inside the mask's upper and side
-edges, carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time. The second term is what the window's resolution cannot hold: pores, hair, grain. It is kept where the generated window agrees with the true
+edges, carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time. The second term is
+what the window's resolution cannot hold: pores, hair, grain. It is kept where the generated window agrees with the true
 one, w = exp(−(blur|made + colour − true| / _AGREE_LEVELS)²), and never on lips or in the mouth, old or new.
 """
 
@@ -129,7 +130,7 @@ def face_reach(mouths: np.ndarray, size_px: int) -> np.ndarray:
     Args:
         mouths: (n, 31, 2) window px.
     """
-    rise = 0.55 * (mouths[:, JAW][:, :, 1].max(1) - mouths[:, OUTER_LIP][:, :, 1].min(1))
+    rise = 0.35 * (mouths[:, JAW][:, :, 1].max(1) - mouths[:, OUTER_LIP][:, :, 1].min(1))
     raised = mouths[:, JAW][:, [0, -1]] - np.stack([np.zeros_like(rise), rise], 1)[:, None]
     outline = np.concatenate([*mouths, *raised])
     return _soft_hulls([outline], size_px, size_px / 14, size_px / 40)
