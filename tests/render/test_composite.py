@@ -59,15 +59,25 @@ def test_a_change_outside_is_found():
     frame = picture()
     out = frame.copy()
     out[3, 4, 1] ^= 7
-    assert largest_outside(frame, out, (100, 100, 110, 110), np.ones((10, 10), bool)) == abs(int(out[3, 4, 1]) - frame[3, 4, 1])
+    assert largest_outside(frame, out, (100, 100, 110, 110), np.ones((10, 10), bool)) == abs(
+        int(out[3, 4, 1]) - frame[3, 4, 1]
+    )
 
 
 def test_alpha_is_zero_at_the_edges_and_one_inside():
     compositor = Compositor(MODEL, feather=0.1)
     line = np.arange(-1, 129, dtype=float)
     across, down = compositor.alpha(line, np.full_like(line, 70)), compositor.alpha(np.full_like(line, 64), line)
-    assert (across[line <= 5] == 0).all() and (across[line >= 122] == 0).all() and (across[(line > 20) & (line < 107)] == 1).all()
-    assert (down[line <= 11] == 0).all() and (down[line >= 128] == 0).all() and (down[(line > 26) & (line < 113)] == 1).all()
+    assert (
+        (across[line <= 5] == 0).all()
+        and (across[line >= 122] == 0).all()
+        and (across[(line > 20) & (line < 107)] == 1).all()
+    )
+    assert (
+        (down[line <= 11] == 0).all()
+        and (down[line >= 128] == 0).all()
+        and (down[(line > 26) & (line < 113)] == 1).all()
+    )
     assert np.abs(np.diff(across)).max() < 0.15
 
 

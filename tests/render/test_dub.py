@@ -111,7 +111,7 @@ def two_heads(k):
 
 def test_two_faces_need_a_choice(base, tmp_path):
     video = write_video(tmp_path / "in.mp4", [two_heads(k) for k in range(8)])
-    with pytest.raises(NoFaceError, match="2 faces of about the same size.*left"):
+    with pytest.raises(NoFaceError, match=r"2 faces of about the same size.*left"):
         run(base, video, tmp_path / "out.mp4")
     assert not list(tmp_path.glob("*out*"))
     changed = {}
@@ -125,7 +125,7 @@ def test_two_faces_need_a_choice(base, tmp_path):
 
 def test_nothing_is_left_after_an_error(base, tmp_path):
     empty = write_video(tmp_path / "empty.mp4", [draw([])] * 6)
-    with pytest.raises(NoFaceError, match="empty.mp4"):
+    with pytest.raises(NoFaceError, match=r"empty\.mp4"):
         run(base, empty, tmp_path / "out.mp4")
     video = write_video(tmp_path / "in.mp4", speaking(6))
     with pytest.raises(SpeechError):
