@@ -26,7 +26,8 @@ def people(count: int, language: str | None) -> list[Actor]:
     chosen = list(named[:count]) + [random_actor(seed) for seed in range(max(0, count - len(named)))]
     if language is None:
         return chosen
-    return [replace(actor, language=language, voice=f"espeak:{language}") for actor in chosen]
+    spoken = [f"espeak:{language}" + "+".join(["", *actor.voice.split("+")[1:]]) for actor in chosen]
+    return [replace(actor, language=language, voice=voice) for actor, voice in zip(chosen, spoken, strict=True)]
 
 
 def contact_strip(footage: ExactFootage, columns: int = SHEET_COLUMNS) -> np.ndarray:

@@ -8,7 +8,7 @@ _CAST: tuple[Actor, ...] = (
     Actor(
         "Mara",
         11,
-        "espeak:en-gb",
+        "espeak:en-gb+f2",
         "en",
         HeadShape(
             neck_width=0.86,
@@ -77,7 +77,7 @@ _CAST: tuple[Actor, ...] = (
     Actor(
         "Asha",
         33,
-        "espeak:hi",
+        "espeak:hi+f3",
         "hi",
         HeadShape(
             neck_width=0.84,
@@ -115,7 +115,6 @@ _CAST: tuple[Actor, ...] = (
         HeadShape(
             neck_width=1.02,
             jaw_width=1.04,
-            width=1.0,
             nose_width=1.32,
             nose_height=0.88,
             mouth_half_width_cm=2.75,
@@ -134,14 +133,13 @@ _CAST: tuple[Actor, ...] = (
         6.3,
         1.1,
         "goatee",
-        age=0.3,
         garment_colour=(196, 160, 70),
         backdrop=((130, 140, 150), (70, 78, 90)),
     ),
     Actor(
         "Lin",
         55,
-        "espeak:en-us",
+        "espeak:en-us+f4",
         "en",
         HeadShape(
             neck_width=0.86,
@@ -183,8 +181,6 @@ _CAST: tuple[Actor, ...] = (
         HeadShape(
             neck_width=1.03,
             jaw_width=1.08,
-            width=1.0,
-            nose_width=1.0,
             nose_height=1.08,
             nose_length=1.04,
             brow_ridge=1.4,
@@ -213,7 +209,7 @@ _CAST: tuple[Actor, ...] = (
     Actor(
         "Ines",
         77,
-        "espeak:pt",
+        "espeak:pt+f2",
         "pt",
         HeadShape(
             neck_width=0.86,
@@ -248,13 +244,12 @@ _CAST: tuple[Actor, ...] = (
     Actor(
         "Edith",
         88,
-        "espeak:en-gb",
+        "espeak:en-gb+f5",
         "en",
         HeadShape(
             neck_width=0.90,
             jaw_width=0.98,
             width=0.99,
-            nose_width=1.0,
             nose_height=1.02,
             mouth_half_width_cm=2.45,
             upper_lip_cm=0.50,
@@ -313,14 +308,13 @@ _CAST: tuple[Actor, ...] = (
     Actor(
         "Noor",
         110,
-        "espeak:fr",
+        "espeak:fr+f3",
         "fr",
         HeadShape(
             neck_width=0.86,
             jaw_width=0.90,
             width=0.96,
             nose_width=0.92,
-            nose_height=1.0,
             mouth_half_width_cm=2.45,
             upper_lip_cm=0.76,
             lower_lip_cm=1.0,

@@ -106,6 +106,7 @@ def random_actor(seed: int, language: str | None = None) -> Actor:
     voice, spoken = _VOICES[int(rng.integers(len(_VOICES)))]
     if language is not None:
         voice, spoken = f"espeak:{language}", language
+    voice += f"+{'m' if masculine else 'f'}{rng.integers(1, 5)}"
     wall = rng.integers(70, 215, 3) * 0.3 + rng.integers(80, 210) * 0.7
     return Actor(
         name=f"random-{seed}",
