@@ -51,7 +51,7 @@ class Made:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep.actors.demo", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m data_prep.actors.demo", description="The whole way, once.")
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--actor", default="Mara", help="one of: " + ", ".join(a.name for a in cast()))
     parser.add_argument("--clips", type=int, default=8, help="sentences to learn from")

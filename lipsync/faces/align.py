@@ -129,7 +129,7 @@ def to_frame(points: np.ndarray, pose: HeadPose) -> np.ndarray:
 
 
 def window_transforms(pose: HeadPose, config: WindowConfig) -> np.ndarray:
-    """frame → crop for every frame: float64 (F, 2, 3), NaN where there is no face.
+    """Frame → crop for every frame: float64 (F, 2, 3), NaN where there is no face.
 
     The scale is the median over the shot; centre and roll are smoothed over `config.smooth_frames`.
 

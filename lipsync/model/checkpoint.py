@@ -26,10 +26,17 @@ KINDS: dict[str, tuple[type[nn.Module], type]] = {
 }
 
 
-def save_model(path: Path, model: nn.Module, kind: str, notes: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32) -> None:
+def save_model(
+    path: Path, model: nn.Module, kind: str, notes: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+) -> None:
     """Write weights, dimensions and notes; the file appears only when it is whole. Integer buffers keep their type."""
     config: Any = model.config
-    metadata = {"format": "lipsync-1", "kind": kind, "config": json.dumps(asdict(config)), "notes": json.dumps(dict(notes or {}))}
+    metadata = {
+        "format": "lipsync-1",
+        "kind": kind,
+        "config": json.dumps(asdict(config)),
+        "notes": json.dumps(dict(notes or {})),
+    }
     tensors = {
         name: (value.to(dtype) if value.is_floating_point() and not name.startswith("space_") else value).contiguous()
         for name, value in model.state_dict().items()

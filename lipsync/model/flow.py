@@ -33,7 +33,9 @@ def v_loss(x_hat: Tensor, x: Tensor, t: Tensor, weight: Tensor) -> Tensor:
     return error.sum() / (weight.expand_as(x).sum() + 1e-6)
 
 
-def sample_t(count: int, generator: torch.Generator, mean: float = -0.8, spread: float = 0.8, zero_share: float = 0.2) -> Tensor:
+def sample_t(
+    count: int, generator: torch.Generator, mean: float = -0.8, spread: float = 0.8, zero_share: float = 0.35
+) -> Tensor:
     """Flow times for training (count,): logit-normal, a share of them exactly 0, where sampling starts."""
     t = torch.sigmoid(mean + spread * torch.randn(count, generator=generator))
     return torch.where(torch.rand(count, generator=generator) < zero_share, torch.zeros(()), t)

@@ -93,9 +93,15 @@ def load_adapter(path: Path) -> Adapter:
     """Read an adapter. Raises CheckpointError when the file is not one."""
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT or "style" not in tensors:
-        raise CheckpointError(f"{path}: not an adapter (expected format {FORMAT}, found {metadata.get('format')!r}); make one with lipsync finetune")
+        raise CheckpointError(
+            f"{path}: not an adapter (expected format {FORMAT}, found "
+            f"{metadata.get('format')!r}); make one with lipsync finetune"
+        )
     settings = from_mapping(LoraSettings, json.loads(metadata["settings"]), f"{path}: settings")
-    parts = {part: {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)} for part in ("pixel.", "shape.")}
+    parts = {
+        part: {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
+        for part in ("pixel.", "shape.")
+    }
     return Adapter(parts["pixel."], parts["shape."], tensors["style"], settings, json.loads(metadata["notes"]))
 
 
@@ -103,7 +109,8 @@ def check_adapter(adapter: Adapter, base_hash: str, use: str = "video") -> Conse
     """Whether an adapter may be used with a base.
 
     Raises:
-        CheckpointError: it was made for another base. ConsentError: its consent record is missing or does not cover `use`.
+        CheckpointError: it was made for another base.
+        ConsentError: its consent record is missing or does not cover `use`.
     """
     made_for = str(adapter.notes.get("base_hash", ""))
     if made_for != base_hash:
@@ -113,7 +120,10 @@ def check_adapter(adapter: Adapter, base_hash: str, use: str = "video") -> Conse
         )
     record: Mapping[str, Any] | None = adapter.notes.get("consent")
     if not record:
-        raise ConsentError("this adapter carries no consent record, so nothing is rendered with it; learn the person again and give one")
+        raise ConsentError(
+            "this adapter carries no consent record, so nothing is rendered with it; "
+            "learn the person again and give one"
+        )
     consent = Consent.from_json(record)
     consent.check(use)
     return consent
@@ -132,6 +142,9 @@ def _merged(wrapped: PeftModel, tensors: dict[str, Tensor]) -> Any:
     outcome = set_peft_model_state_dict(wrapped, tensors)
     missing = [k for k in outcome.missing_keys if "lora_" in k]
     if missing or outcome.unexpected_keys:
-        raise CheckpointError(f"the adapter's weights do not fit this base: {len(missing)} missing, {len(outcome.unexpected_keys)} unknown")
+        raise CheckpointError(
+            f"the adapter's weights do not fit this base: {len(missing)} missing, "
+            f"{len(outcome.unexpected_keys)} unknown"
+        )
     with torch.no_grad():
         return wrapped.merge_and_unload().eval()  # pyright: ignore[reportCallIssue]

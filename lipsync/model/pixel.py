@@ -5,10 +5,15 @@
 All frames, whatever their role, pass through the same small convolutional encoder (128 → 64 → 32 → 16 → 8): a
 reference or previous frame is a frame with nothing masked. Their 8×8 patches meet in the spacetime transformer. The
 decoder goes back up for the target frames only; at each scale it adds the target's own skip and a blend of the
-references' features, weighted place by place (softmax of query·key), which is how a person's skin and teeth arrive
-sharp. Convolutions around the patches mean that their borders never show.
+references' features, weighted place by place (softmax of query·key). At the end the references' own pixels are moved to
+where the target needs them and blended, and the network adds what they lack: so a person's skin and teeth arrive sharp.
+Convolutions around the patches mean that their borders never show.
 
-Sources: Ronneberger et al. 2015 (U-Net); Li & He 2025, arXiv 2511.13720 (x-prediction in pixel space).
+Inside the mask the encoder sees t·x_t: at t = 0, where sampling starts, there is nothing to see but noise, and no
+capacity is spent on taking it away (without this, 1,300 steps left every window blurred: see tests/bench/LOG.md).
+
+Sources: Ronneberger et al. 2015 (U-Net); Li & He 2025, arXiv 2511.13720 (x-prediction in pixel space); Siarohin et al.
+2019 (moving a source's pixels).
 """
 
 import math
@@ -37,6 +42,8 @@ class PixelModelConfig:
     condition: int = 256
     mel_half_width: int = 10  # mel frames each side of a video frame: ±100 ms
     keys: int = 16  # channels of the reference blend's queries and keys
+    warp_keys: int = 8  # the same where reference pixels are moved
+    warp_reach_px: float = 16.0  # how far a reference pixel can be moved
     head_channels: int = 16
     chunk_frames: int = 8
     previous_frames: int = 1
@@ -87,7 +94,7 @@ class ResBlock(nn.Module):
         nn.init.normal_(self.conv2.weight, std=1e-3)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (M, C, h, w), condition (M, E)."""
+        """X (M, C, h, w), condition (M, E)."""
         scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
         y = self.conv1(F.silu(self.norm1(x)))
         return x + self.conv2(F.silu(self.norm2(y) * (1 + scale) + shift))
@@ -127,7 +134,7 @@ class ReferenceBlend(nn.Module):
         self.null = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, known: Tensor, valid: Tensor) -> Tensor:
-        """x (B, F, C, h, w), known (B, K, C, h, w), valid (B, K) → (B, F, C, h, w)."""
+        """X (B, F, C, h, w), known (B, K, C, h, w), valid (B, K) → (B, F, C, h, w)."""
         batch, frames = x.shape[:2]
         k, v = self.key(known.flatten(0, 1)), self.value(known.flatten(0, 1))
         k, v = k.unflatten(0, (batch, -1)), v.unflatten(0, (batch, -1))
@@ -137,6 +144,42 @@ class ReferenceBlend(nn.Module):
         null = self.null.to(score.dtype).expand(batch, frames, 1, *score.shape[-2:])
         weight = torch.cat([score, null], dim=2).softmax(2)
         return sum(weight[:, :, r : r + 1] * v[:, None, r] for r in range(k.shape[1]))  # type: ignore[return-value]
+
+
+class ReferenceWarp(nn.Module):
+    """The references' own pixels, each moved by a predicted field and blended by predicted trust; a null has the rest.
+
+    W(p) = Σ_r w_r(p)·ref_r(p + reach·tanh f_r(p)),   (w_1 … w_R, w_null) = softmax(trust_1 … trust_R, null)
+    """
+
+    def __init__(self, channels: int, config: PixelModelConfig) -> None:
+        super().__init__()
+        keys, self.reach = config.warp_keys, 2 * config.warp_reach_px / config.size_px
+        self.wants = nn.Conv2d(channels, keys, 1)
+        self.has = nn.Conv2d(channels, keys, 1)
+        self.compare = nn.Conv2d(2 * keys, 2 * keys, 3, padding=1)
+        self.field = nn.Conv2d(2 * keys, 3, 3, padding=1)
+        self.null = nn.Parameter(torch.full((1,), -1.0))
+        nn.init.normal_(self.field.weight, std=1e-3)
+        nn.init.zeros_(self.field.bias)
+
+    def forward(self, x: Tensor, known: Tensor, pixels: Tensor, usable: Tensor) -> Tensor:
+        """X (B, F, C, h, w), known (B, K, C, h, w), pixels (B, K, 3, S, S), usable (B, K) → (B, F, 3, S, S)."""
+        (batch, frames), count, size = x.shape[:2], known.shape[1], pixels.shape[-1]
+        wants = self.wants(x.flatten(0, 1)).unflatten(0, (batch, frames))[:, :, None].expand(-1, -1, count, -1, -1, -1)
+        has = self.has(known.flatten(0, 1)).unflatten(0, (batch, count))[:, None].expand(-1, frames, -1, -1, -1, -1)
+        field = self.field(F.silu(self.compare(torch.cat([wants, has], dim=3).flatten(0, 2)))).float()
+        field = F.interpolate(field, size=(size, size), mode="bilinear", align_corners=False)
+        line = (torch.arange(size, device=x.device) + 0.5) * 2 / size - 1
+        place = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
+        place = place + self.reach * field[:, :2].tanh().permute(0, 2, 3, 1)
+        source = pixels[:, None].expand(-1, frames, -1, -1, -1, -1).flatten(0, 2).float()
+        moved = F.grid_sample(source, place, mode="bilinear", padding_mode="border", align_corners=False)
+        moved = moved.unflatten(0, (batch, frames, count))
+        trust = field[:, 2].unflatten(0, (batch, frames, count)).masked_fill(usable[:, None, :, None, None] < 0.5, -1e4)
+        null = self.null.float().expand(batch, frames, 1, size, size)
+        weight = torch.cat([trust, null], dim=2).softmax(2)[:, :, :count, None]
+        return (weight * moved).sum(2)
 
 
 class Decoder(nn.Module):
@@ -149,17 +192,27 @@ class Decoder(nn.Module):
         self.own = nn.ModuleList(nn.Conv2d(c, c, 1) for c in (c2, c1, c0))
         self.blend = nn.ModuleList(ReferenceBlend(c, config.keys) for c in (c2, c1, c0))
         self.blocks = nn.ModuleList(ResBlock(c, config.condition) for c in (c2, c1, c0))
+        self.warp = ReferenceWarp(c0, config)
         self.head = nn.Conv2d(c0, 4 * config.head_channels, 3, padding=1)
+        self.join = nn.Conv2d(config.head_channels + 3, config.head_channels, 3, padding=1)
         self.out = nn.Conv2d(config.head_channels, 3, 3, padding=1)
+        nn.init.normal_(self.out.weight, std=0.02)
 
-    def forward(self, x: Tensor, skips: list[Tensor], known: list[Tensor], valid: Tensor, condition: Tensor) -> Tensor:
-        """x (B·F, D, h, w); skips and known coarsest first, known (B, K, C, h, w)."""
+    def forward(self, x: Tensor, skips: list[Tensor], known: list[Tensor], told: Batch, condition: Tensor) -> Tensor:
+        """X (B·F, D, h, w); skips and known coarsest first, known (B, K, C, h, w)."""
+        valid = told.known_valid
         batch = len(valid)
-        for up, own, blend, block, skip, refs in zip(self.up, self.own, self.blend, self.blocks, skips, known, strict=True):
+        for up, own, blend, block, skip, refs in zip(
+            self.up, self.own, self.blend, self.blocks, skips, known, strict=True
+        ):
             x = F.pixel_shuffle(up(x), 2) + own(skip)
             x = x + blend(x.unflatten(0, (batch, -1)), refs, valid).flatten(0, 1)
             x = block(x, condition)
-        return self.out(F.silu(F.pixel_shuffle(self.head(F.silu(x)), 2)))
+        usable = valid * (told.known_roles == REFERENCE)
+        moved = self.warp(x.unflatten(0, (batch, -1)), known[-1], told.known, usable).flatten(0, 1)
+        fine = F.pixel_shuffle(self.head(F.silu(x)), 2)
+        fine = self.join(torch.cat([fine, moved.to(fine.dtype)], dim=1))
+        return self.out(F.silu(fine)).float() + moved
 
 
 class PixelModel(nn.Module):
@@ -173,10 +226,14 @@ class PixelModel(nn.Module):
         self.transformer = SpacetimeTransformer(config.width, config.depth, config.heads, places, config.condition)
         self.decoder = Decoder(config)
         sound = (2 * config.mel_half_width + 1) * MELS
-        self.sound = nn.Sequential(nn.Linear(sound, config.condition), nn.SiLU(), nn.Linear(config.condition, config.condition))
+        self.sound = nn.Sequential(
+            nn.Linear(sound, config.condition), nn.SiLU(), nn.Linear(config.condition, config.condition)
+        )
         self.no_sound = nn.Parameter(torch.zeros(config.condition))
         self.role = nn.Parameter(torch.randn(3, config.condition) * 0.02)
-        self.clock = nn.Sequential(nn.Linear(2 * 64, config.condition), nn.SiLU(), nn.Linear(config.condition, config.condition))
+        self.clock = nn.Sequential(
+            nn.Linear(2 * 64, config.condition), nn.SiLU(), nn.Linear(config.condition, config.condition)
+        )
 
     def condition_known(self, batch: Batch) -> Tensor:
         """(B, K, E): flow time 1, the frame's place in time (references: none), its role."""
@@ -191,7 +248,9 @@ class PixelModel(nn.Module):
         return condition + on * heard + (1 - on) * self.no_sound
 
     def _clock(self, t: Tensor, time_s: Tensor) -> Tensor:
-        return self.clock(torch.cat([embed_scalar(t, 64, 4.0), embed_scalar(time_s, 64, 8.0)], dim=-1).to(self.role.dtype))
+        return self.clock(
+            torch.cat([embed_scalar(t, 64, 4.0), embed_scalar(time_s, 64, 8.0)], dim=-1).to(self.role.dtype)
+        )
 
     def encode_known(self, batch: Batch) -> tuple[list[Tensor], Tensor, Tensor]:
         """Features (finest first), patches and condition of the known frames: once per clip for the references."""
@@ -207,10 +266,13 @@ class PixelModel(nn.Module):
         known, known_patches, known_condition = self.encode_known(batch)
         condition = self.condition_target(t, batch)
         mask = batch.mask.to(x_t.dtype).expand(size, frames, 1, -1, -1)
-        features, patches = self.encoder(torch.cat([x_t, mask, batch.maps], dim=2).flatten(0, 1), condition.flatten(0, 1))
-        tokens = torch.cat([patches.unflatten(0, (size, frames)), known_patches * batch.known_valid[:, :, None, None, None]], dim=1)
-        tokens = self.transformer(tokens, torch.cat([condition, known_condition], dim=1))
-        x = self.decoder(
-            tokens[:, :frames].flatten(0, 1), features[::-1], known[::-1], batch.known_valid, condition.flatten(0, 1)
+        seen = x_t * (1 - mask * (1 - t.view(-1, 1, 1, 1, 1)))
+        features, patches = self.encoder(
+            torch.cat([seen, mask, batch.maps], dim=2).flatten(0, 1), condition.flatten(0, 1)
         )
+        tokens = torch.cat(
+            [patches.unflatten(0, (size, frames)), known_patches * batch.known_valid[:, :, None, None, None]], dim=1
+        )
+        tokens = self.transformer(tokens, torch.cat([condition, known_condition], dim=1))
+        x = self.decoder(tokens[:, :frames].flatten(0, 1), features[::-1], known[::-1], batch, condition.flatten(0, 1))
         return x.unflatten(0, (size, frames))

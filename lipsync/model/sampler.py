@@ -6,6 +6,7 @@ The pixels outside the mask are the true ones at every step. The last step ends 
 Source: Lipman et al. 2023; Ho & Salimans 2022 (guidance).
 """
 
+import itertools
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,14 +27,16 @@ class SamplerConfig:
 
 
 def flow_times(steps: int, bend: float) -> list[float]:
-    """steps + 1 times from 0 to 1: t = u^(1 + bend)… wherever bend is 0 they are even. ConfigError for steps < 1."""
+    """Steps + 1 times from 0 to 1: t = u^(1 + bend)… wherever bend is 0 they are even. ConfigError for steps < 1."""
     if steps < 1:
         raise ConfigError(f"steps must be 1 or more, found {steps}")
     return [(i / steps) ** (1 + bend) for i in range(steps + 1)]
 
 
 @torch.inference_mode()
-def sample(model: PixelModel, batch: Batch, windows: Tensor, config: SamplerConfig, generator: torch.Generator) -> Tensor:
+def sample(
+    model: PixelModel, batch: Batch, windows: Tensor, config: SamplerConfig, generator: torch.Generator
+) -> Tensor:
     """Generate a chunk.
 
     Args:
@@ -48,7 +51,7 @@ def sample(model: PixelModel, batch: Batch, windows: Tensor, config: SamplerConf
     outside = (1 - batch.mask) * windows
     x = batch.mask * noise + outside
     times = flow_times(config.steps, config.bend)
-    for now, after in zip(times[:-1], times[1:], strict=True):
+    for now, after in itertools.pairwise(times):
         t = torch.full((len(x),), now, device=device)
         x_hat = _predict(model, x, t, batch, config.guidance)
         x = x_hat if after == 1.0 else x + (after - now) * velocity(x_hat, x, t)
@@ -67,4 +70,6 @@ def _predict(model: PixelModel, x: Tensor, t: Tensor, batch: Batch, guidance: fl
 
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 here: CUDA, or a CPU with instructions for it."""
-    return device.type == "cuda" or bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cuda" or bool(
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )

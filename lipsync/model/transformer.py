@@ -25,7 +25,7 @@ class Block(nn.Module):
         self.offset = nn.Parameter(torch.zeros(6 * width))
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """x (B, N, D)."""
+        """X (B, N, D)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.offset).chunk(6, dim=-1)
         x = x + gate1 * self.attend(_norm(x) * (1 + scale1) + shift1)
         return x + gate2 * self.fc2(F.gelu(self.fc1(_norm(x) * (1 + scale2) + shift2), approximate="tanh"))
@@ -62,7 +62,9 @@ class SpacetimeTransformer(nn.Module):
         """See the class."""
         batch, frames, width, height, wide = features.shape
         x = features.permute(0, 1, 3, 4, 2).reshape(batch, frames, height * wide, width) + self.place
-        modulation = self.modulate(F.silu(condition))[:, :, None].expand(-1, -1, height * wide, -1).reshape(batch, -1, 6 * width)
+        modulation = (
+            self.modulate(F.silu(condition))[:, :, None].expand(-1, -1, height * wide, -1).reshape(batch, -1, 6 * width)
+        )
         x = x.reshape(batch, frames * height * wide, width)
         for layer in self.layers:
             x = layer(x, modulation)

@@ -85,7 +85,9 @@ class Clip:
             frames.append(image[:, :, ::-1])
         video.release()
         if len(frames) != self.record.frames:
-            raise DatasetError(f"{path}: found {len(frames)} frames, the manifest says {self.record.frames}; prepare again")
+            raise DatasetError(
+                f"{path}: found {len(frames)} frames, the manifest says {self.record.frames}; prepare again"
+            )
         return np.ascontiguousarray(np.stack(frames))
 
 
@@ -93,14 +95,18 @@ def read_manifest(folder: Path) -> list[ClipRecord]:
     """The clips of a dataset. Raises DatasetError naming file and line."""
     path = Path(folder) / MANIFEST
     if not path.is_file():
-        raise DatasetError(f"{folder} is no dataset: {MANIFEST} is missing. Make one with: lipsync prepare FOOTAGE --out {folder}")
+        raise DatasetError(
+            f"{folder} is no dataset: {MANIFEST} is missing. Make one with: lipsync prepare FOOTAGE --out {folder}"
+        )
     records = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             values: dict[str, Any] = json.loads(line)
             records.append(from_mapping(ClipRecord, values, f"{path}:{number}"))
         except (json.JSONDecodeError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{path}:{number}: expected one JSON object with a clip's fields, found {line[:60]!r}") from error
+            raise DatasetError(
+                f"{path}:{number}: expected one JSON object with a clip's fields, found {line[:60]!r}"
+            ) from error
         except ConfigError as error:
             raise DatasetError(str(error)) from error
     return records
@@ -110,7 +116,9 @@ def write_manifest(folder: Path, records: list[ClipRecord]) -> None:
     """Write the manifest whole: to a temporary name, then renamed."""
     path = Path(folder) / MANIFEST
     part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(dataclasses.asdict(r), ensure_ascii=False) + "\n" for r in records), encoding="utf-8")
+    part.write_text(
+        "".join(json.dumps(dataclasses.asdict(r), ensure_ascii=False) + "\n" for r in records), encoding="utf-8"
+    )
     part.replace(path)
 
 

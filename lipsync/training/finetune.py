@@ -40,8 +40,12 @@ class FinetuneConfig:
     lora: LoraSettings = field(default_factory=LoraSettings)
     shape_task: ShapeTaskConfig = field(default_factory=lambda: ShapeTaskConfig(style_share=1.0))
     pixel_task: PixelTaskConfig = field(default_factory=PixelTaskConfig)
-    shape_loop: LoopConfig = field(default_factory=lambda: LoopConfig(learning_rate=2e-3, warmup_steps=20, ema_decay=0.99, evaluations=6))
-    pixel_loop: LoopConfig = field(default_factory=lambda: LoopConfig(learning_rate=5e-4, warmup_steps=20, ema_decay=0.99, evaluations=6))
+    shape_loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(learning_rate=2e-3, warmup_steps=20, ema_decay=0.99, evaluations=6)
+    )
+    pixel_loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(learning_rate=5e-4, warmup_steps=20, ema_decay=0.99, evaluations=6)
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ class _PersonShape(ShapeTask):
     def export(self, path: Path) -> None:
         save_file(lora_tensors(self.wrapped) | {"style": self.style}, path)
 
-    def __init__(self, base: Base, wrapped: Any, clips: list[ShapeClip], held_out: list[ShapeClip], config: ShapeTaskConfig) -> None:
+    def __init__(
+        self, base: Base, wrapped: Any, clips: list[ShapeClip], held_out: list[ShapeClip], config: ShapeTaskConfig
+    ) -> None:
         super().__init__(wrapped.get_base_model(), clips, held_out, config)
         self.wrapped = wrapped
 
@@ -113,7 +119,9 @@ def finetune(
     """
     config, progress, out = config or FinetuneConfig(), progress or Silent(), Path(out)
     if consent is None:
-        raise ConsentError("nobody is learned without a consent record; give one with --consent or on the person's page")
+        raise ConsentError(
+            "nobody is learned without a consent record; give one with --consent or on the person's page"
+        )
     consent.check("video")
     began = time.monotonic()
     clips = usable_clips(dataset, config)
@@ -145,8 +153,8 @@ def usable_clips(dataset: Path, config: FinetuneConfig) -> list[Clip]:
     seconds = sum(c.record.duration_s for c in clips)
     if len(clips) < 2 or seconds < config.least_footage_s:
         raise DatasetError(
-            f"{dataset} holds {len(clips)} clip(s), {seconds:.1f} s of usable footage; to learn a person at least 2 clips "
-            f"and {config.least_footage_s:.0f} s are needed, and 5 to 10 minutes are good"
+            f"{dataset} holds {len(clips)} clip(s), {seconds:.1f} s of usable footage; to learn a person at least 2 "
+            f"clips and {config.least_footage_s:.0f} s are needed, and 5 to 10 minutes are good"
         )
     frames = sum(c.record.frames for c in clips)
     if frames <= config.most_frames:
@@ -162,7 +170,15 @@ def hold_out(clips: list[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
     return [c for c in clips if all(c is not h for h in held)], held
 
 
-def _learn_shape(base: Base, clips: list[Clip], held_out: list[Clip], config: FinetuneConfig, run: Path, resume: bool, progress: Progress) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, float]]]:
+def _learn_shape(
+    base: Base,
+    clips: list[Clip],
+    held_out: list[Clip],
+    config: FinetuneConfig,
+    run: Path,
+    resume: bool,
+    progress: Progress,
+) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, float]]]:
     space = base.shape.space
     wrapped = wrap_shape(_copy(base.shape), config.lora)
     task = _PersonShape(base, wrapped, shape_clips(clips, space), shape_clips(held_out, space), config.shape_task)
@@ -172,17 +188,29 @@ def _learn_shape(base: Base, clips: list[Clip], held_out: list[Clip], config: Fi
     return load_file(run / "best.safetensors"), _card(before, after, names)
 
 
-def _learn_pixels(base: Base, clips: list[Clip], held_out: list[Clip], config: FinetuneConfig, run: Path, resume: bool, progress: Progress) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, float]]]:
+def _learn_pixels(
+    base: Base,
+    clips: list[Clip],
+    held_out: list[Clip],
+    config: FinetuneConfig,
+    run: Path,
+    resume: bool,
+    progress: Progress,
+) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, float]]]:
     wrapped = wrap_pixel(_copy(base.pixel), config.lora)
     model: Any = wrapped.get_base_model()
     task = _PersonPixels(model, load_windows(clips), load_windows(held_out), config.pixel_task)
     task.wrapped = wrapped
     loop = replace(config.pixel_loop, minutes=config.minutes * (1 - config.shape_share))
     before, after = _run(task, loop, run, resume, progress)
-    return load_file(run / "best.safetensors"), _card(before, after, {"score": "mouth_score", "sharpness": "mouth_sharpness"})
+    return load_file(run / "best.safetensors"), _card(
+        before, after, {"score": "mouth_score", "sharpness": "mouth_sharpness"}
+    )
 
 
-def _run(task: Task, loop: LoopConfig, run: Path, resume: bool, progress: Progress) -> tuple[dict[str, float], dict[str, float]]:
+def _run(
+    task: Task, loop: LoopConfig, run: Path, resume: bool, progress: Progress
+) -> tuple[dict[str, float], dict[str, float]]:
     """Train; returns held-out readings before and at the best step, which is step 0 when nothing was better."""
     before_file, best = run / "before.json", run / "best.safetensors"
     if resume and before_file.is_file():
@@ -193,7 +221,14 @@ def _run(task: Task, loop: LoopConfig, run: Path, resume: bool, progress: Progre
         before = task.evaluate()
         before_file.write_text(json.dumps(before))
         task.export(best)
-    train(task, loop, run, resume=resume and (run / "state.safetensors").is_file(), progress=progress, best_score=before["score"])
+    train(
+        task,
+        loop,
+        run,
+        resume=resume and (run / "state.safetensors").is_file(),
+        progress=progress,
+        best_score=before["score"],
+    )
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     scored = [{k.removeprefix("held_out_"): v for k, v in row.items() if k.startswith("held_out_")} for row in rows]
     return before, max([before, *[s for s in scored if s]], key=lambda s: s["score"])

@@ -153,7 +153,9 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         result = self.task.step(rng)
         if not torch.isfinite(result.loss):
-            raise LipsyncError(f"the loss is {float(result.loss.detach())} at step {step}; clips: {', '.join(result.clips)}")
+            raise LipsyncError(
+                f"the loss is {float(result.loss.detach())} at step {step}; clips: {', '.join(result.clips)}"
+            )
         result.loss.backward()
         return result
 
@@ -188,7 +190,9 @@ class _Loop:
 
     def log(self, state: TrainState, readings: dict[str, float]) -> None:
         with (self.run / "log.jsonl").open("a") as file:
-            row = {"step": state.step, "seconds": round(state.seconds, 1)} | {k: round(v, 5) for k, v in readings.items()}
+            row = {"step": state.step, "seconds": round(state.seconds, 1)} | {
+                k: round(v, 5) for k, v in readings.items()
+            }
             file.write(json.dumps(row) + "\n")
 
     def save(self, state: TrainState) -> None:

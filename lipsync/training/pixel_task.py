@@ -38,7 +38,9 @@ class PixelTaskConfig:
 class PixelTask:
     """A Task (see loop.py) over windows."""
 
-    def __init__(self, model: PixelModel, train: list[WindowClip], held_out: list[WindowClip], config: PixelTaskConfig) -> None:
+    def __init__(
+        self, model: PixelModel, train: list[WindowClip], held_out: list[WindowClip], config: PixelTaskConfig
+    ) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
         self.batches = WindowBatches(train, model.config, config.windows)
@@ -59,7 +61,9 @@ class PixelTask:
         level = ((x_hat - x).abs() * weight).sum() / (weight.sum() * 3)
         edges = edge_loss(x_hat, x, weight)
         loss = self.config.flow * flow + self.config.level * level + self.config.edges * edges
-        return StepResult(loss, {"flow": float(flow.detach()), "level": float(level.detach()), "edges": float(edges.detach())}, names)
+        return StepResult(
+            loss, {"flow": float(flow.detach()), "level": float(level.detach()), "edges": float(edges.detach())}, names
+        )
 
     def weight(self, batch: Batch) -> Tensor:
         """(B, F, 1, S, S): the mask, heavier around the lips."""
@@ -101,7 +105,13 @@ def edge_loss(x_hat: Tensor, x: Tensor, weight: Tensor) -> Tensor:
 def laplacian(x: Tensor) -> Tensor:
     """|Δ| of the grey picture, the same size, zero at the border: (B, F, 1, S, S)."""
     grey = x.mean(2, keepdim=True).flatten(0, 1)
-    inner = 4 * grey[:, :, 1:-1, 1:-1] - grey[:, :, :-2, 1:-1] - grey[:, :, 2:, 1:-1] - grey[:, :, 1:-1, :-2] - grey[:, :, 1:-1, 2:]
+    inner = (
+        4 * grey[:, :, 1:-1, 1:-1]
+        - grey[:, :, :-2, 1:-1]
+        - grey[:, :, 2:, 1:-1]
+        - grey[:, :, 1:-1, :-2]
+        - grey[:, :, 1:-1, 2:]
+    )
     return F.pad(inner.abs(), (1, 1, 1, 1)).view(*x.shape[:2], 1, *x.shape[-2:])
 
 

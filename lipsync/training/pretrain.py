@@ -31,7 +31,9 @@ class PretrainConfig:
     pixel_model: PixelModelConfig = field(default_factory=PixelModelConfig)
     shape_task: ShapeTaskConfig = field(default_factory=ShapeTaskConfig)
     pixel_task: PixelTaskConfig = field(default_factory=PixelTaskConfig)
-    shape_loop: LoopConfig = field(default_factory=lambda: LoopConfig(minutes=8, learning_rate=1e-3, ema_decay=0.998, evaluations=5))
+    shape_loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(minutes=8, learning_rate=1e-3, ema_decay=0.998, evaluations=5)
+    )
     pixel_loop: LoopConfig = field(default_factory=lambda: LoopConfig(minutes=110, learning_rate=8e-4, evaluations=12))
     shape_rounds: int = 2
     held_out_one_in: int = 7
@@ -50,7 +52,10 @@ def split(clips: Iterable[Clip], config: PretrainConfig) -> tuple[list[Clip], li
     train_clips = [c for c in known if not is_held_out(c.record, config.held_out_one_in)]
     held_out = [c for c in known if is_held_out(c.record, config.held_out_one_in)]
     if not train_clips or not held_out:
-        raise DatasetError(f"{len(train_clips)} clips to train on and {len(held_out)} of held-out people: both are needed; add footage of more named people")
+        raise DatasetError(
+            f"{len(train_clips)} clips to train on and {len(held_out)} of held-out people: both are needed; "
+            "add footage of more named people"
+        )
     return train_clips, held_out
 
 
@@ -81,7 +86,16 @@ def pretrain_shape(datasets: list[Path], run: Path, config: PretrainConfig, prog
     return state.best_score
 
 
-def pretrain_pixel(datasets: list[Path], run: Path, config: PretrainConfig, *, resume: bool = False, start: Path | None = None, device: str = "cpu", progress: Progress | None = None) -> TrainState:
+def pretrain_pixel(
+    datasets: list[Path],
+    run: Path,
+    config: PretrainConfig,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> TrainState:
     """Learn the pixel model; `start` are weights to begin from."""
     torch.set_num_threads(config.threads or torch.get_num_threads())
     train_clips, held_out = split(load_clips(datasets), config)
@@ -94,7 +108,15 @@ def pretrain_pixel(datasets: list[Path], run: Path, config: PretrainConfig, *, r
     return train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress or Silent())
 
 
-def pretrain(datasets: list[Path], run: Path, config: PretrainConfig | None = None, *, resume: bool = False, device: str = "cpu", progress: Progress | None = None) -> TrainState:
+def pretrain(
+    datasets: list[Path],
+    run: Path,
+    config: PretrainConfig | None = None,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> TrainState:
     """Both models, one after the other; a finished shape model is not learned again when resuming."""
     config = config or PretrainConfig()
     if not (resume and (run / "shape" / "best.safetensors").is_file()):

@@ -1,6 +1,7 @@
 """Learn speech → mouth shape, by regression on landmarks.
 
-    loss = Σ_k std_k²·huber(ĉ_k − c_k) / Σ_k std_k²  +  motion·(the same of frame differences)  +  follow·(1 − ccc(opening))
+    loss = Σ_k std_k²·huber(ĉ_k − c_k) / Σ_k std_k²  +  motion·(the same of frame differences)
+           +  follow·(1 − ccc(opening))
 
 The first term is the landmark error in head units; ccc is the concordance correlation (Lin 1989) of the clip's
 predicted and true opening: unlike squared error it does not reward a timid mouth.
@@ -104,7 +105,9 @@ class ShapeTask:
         people: names with a style vector of their own.
     """
 
-    def __init__(self, model: ShapeModel, train: list[ShapeClip], held_out: list[ShapeClip], config: ShapeTaskConfig) -> None:
+    def __init__(
+        self, model: ShapeModel, train: list[ShapeClip], held_out: list[ShapeClip], config: ShapeTaskConfig
+    ) -> None:
         if not train:
             raise DatasetError("no clip to learn the mouth shape from; prepare more footage")
         self.config, self.train_clips, self.held_out = config, train, held_out
@@ -136,7 +139,9 @@ class ShapeTask:
         return StepResult(loss, readings, [clip.name for clip in picks])
 
     def _styles(self, picks: list[ShapeClip], rng: np.random.Generator) -> Tensor:
-        known = [self.people.index(c.person) if c.person and rng.random() < self.config.style_share else -1 for c in picks]
+        known = [
+            self.people.index(c.person) if c.person and rng.random() < self.config.style_share else -1 for c in picks
+        ]
         index = torch.tensor(known, device=self.device)
         return self.model.styles(index.clamp_min(0)) * (index >= 0)[:, None]
 
@@ -151,7 +156,11 @@ class ShapeTask:
         mel = np.full((length, MELS), MEL_SILENCE, np.float32)
         a, b = max(first, 0), min(first + length, len(clip.mel))
         mel[a - first : b - first] = clip.mel[a:b]
-        times, truth, valid = np.zeros(frames), np.zeros((frames, clip.coefficients.shape[1]), np.float32), np.zeros(frames)
+        times, truth, valid = (
+            np.zeros(frames),
+            np.zeros((frames, clip.coefficients.shape[1]), np.float32),
+            np.zeros(frames),
+        )
         times[: len(inside)] = clip.times_s[inside] - first / 100
         truth[: len(inside)], valid[: len(inside)] = clip.coefficients[inside], 1
         return mel, times, truth, valid

@@ -53,7 +53,17 @@ def load_windows(clips: list[Clip], offsets_s: dict[str, float] | None = None) -
     for clip in clips:
         times = clip.mel_times_s + (offsets_s or {}).get(clip.record.id, 0.0)
         opening = mouth_opening(clip.mouth).astype(np.float32)
-        out.append(WindowClip(clip.record.id, clip.record.person or clip.record.id, clip.windows(), clip.points, times, clip.log_mel, opening))
+        out.append(
+            WindowClip(
+                clip.record.id,
+                clip.record.person or clip.record.id,
+                clip.windows(),
+                clip.points,
+                times,
+                clip.log_mel,
+                opening,
+            )
+        )
     return out
 
 
@@ -128,7 +138,7 @@ class WindowBatches:
             "x": x,
             "maps": maps,
             "mels": mel_at(clip.mel, seconds[target], start_s=0.0, half_width=half),
-            "has_sound": np.float32(has_sound),
+            "has_sound": np.array(has_sound, np.float32),
             "times_s": times[: len(target)].astype(np.float32),
             "known": known,
             "known_maps": known_maps,
@@ -137,7 +147,9 @@ class WindowBatches:
             "known_valid": valid,
         }
 
-    def _references(self, clip: WindowClip, target: np.ndarray, rng: np.random.Generator) -> list[tuple[WindowClip, int]]:
+    def _references(
+        self, clip: WindowClip, target: np.ndarray, rng: np.random.Generator
+    ) -> list[tuple[WindowClip, int]]:
         """`references` frames that are not near the target; some rows get fewer by repeating one."""
         gap, wanted = self.config.reference_gap_frames, self.model.references
         free = [i for i in range(len(clip.windows)) if i < target[0] - gap or i > target[-1] + gap]
@@ -155,7 +167,14 @@ class WindowBatches:
         chosen += [chosen[int(rng.integers(0, count))] for _ in range(wanted - count)]
         return [(clip, int(i)) for i in rng.permutation(chosen)]
 
-    def _frames(self, sources: list[tuple[WindowClip, int]], warp: np.ndarray | None, look: np.ndarray | None, flip: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _frames(
+        self,
+        sources: list[tuple[WindowClip, int]],
+        warp: np.ndarray | None,
+        look: np.ndarray | None,
+        flip: bool,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """uint8 windows (N, S, S, 3) and maps (N, 3, S, S) with one augmentation for all of them."""
         size = self.model.size_px
         images = np.stack([clip.windows[i] for clip, i in sources])
@@ -164,7 +183,12 @@ class WindowBatches:
             noise = self.config.map_noise_px
             points = points + rng.normal(0, noise, (1, 1, 2)) + rng.normal(0, noise / 2, points.shape)
         if warp is not None:
-            images = np.stack([cv2.warpAffine(im, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for im in images])
+            images = np.stack(
+                [
+                    cv2.warpAffine(im, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                    for im in images
+                ]
+            )
             points = points @ warp[:, :2].T + warp[:, 2]
         if look is not None:
             images = np.stack([cv2.LUT(im, look) for im in images])
