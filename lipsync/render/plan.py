@@ -11,13 +11,15 @@ import numpy as np
 
 from lipsync.config import RenderConfig
 from lipsync.errors import NoFaceError
-from lipsync.faces.align import OUTER_LIP, apply_transform, crop_window, mouth_opening, to_frame
+from lipsync.faces.align import JAW, OUTER_LIP, apply_transform, crop_window, mouth_opening, to_frame
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import Followed, follow_face, read_stretch
 from lipsync.model.shape import find_neutral
 from lipsync.progress import Progress
 
 POOL = 8  # reference windows kept, of which a chunk sees the four that suit it
+MOST_OPENING, CLOSED_OPENING = 0.06, 0.015  # a resting mouth that is wider open than the first is closed to the second
+LOWER_LIP = [18, 19, 20, 21, 22, 28, 29, 30]  # of the mouth's 31 points
 LEAST_OWN_FRAMES = 25  # a track with fewer usable frames borrows the resting mouth of all
 
 
@@ -107,11 +109,22 @@ def _reasons(known: Followed, config: RenderConfig) -> list[str]:
 
 def _neutrals(known: Followed, able: np.ndarray) -> np.ndarray:
     """The resting mouth for each frame: of its own track where that shows enough, else of all: (F, 31, 3)."""
-    out = np.repeat(find_neutral(known.mouth[able])[None], len(known), 0)
+    out = np.repeat(close_mouth(find_neutral(known.mouth[able]))[None], len(known), 0)
     for number in range(int(known.track.max()) + 1):
         own = able & (known.track == number)
         if own.sum() >= LEAST_OWN_FRAMES:
-            out[known.track == number] = find_neutral(known.mouth[own])
+            out[known.track == number] = close_mouth(find_neutral(known.mouth[own]))
+    return out
+
+
+def close_mouth(neutral: np.ndarray) -> np.ndarray:
+    """A resting mouth for footage that never shows one, such as a laughing photo: lower lip and jaw raised: (31, 3)."""
+    excess = float(mouth_opening(neutral)) - CLOSED_OPENING
+    if excess <= MOST_OPENING - CLOSED_OPENING:
+        return neutral
+    out = neutral.copy()
+    out[LOWER_LIP, 1] -= excess
+    out[JAW, 1] -= excess * np.sin(np.linspace(0, np.pi, JAW.stop - JAW.start))
     return out
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from lipsync.faces.align import to_frame
 from lipsync.render.plan import Plan
 
-_TURN_DEG, _DRIFT = 1.1, 0.02  # standard deviations at strength 1; the drift in inter-ocular distances
+_TURN_DEG, _DRIFT = 0.7, 0.013  # standard deviations at strength 1; the drift in inter-ocular distances
 _RATES_HZ = (0.07, 0.35)
 _HEAD = np.array([[0.0, 0.45, 0.0], [0.0, 2.6, 0.3]])  # middle of the head, and the neck: head units
 _RADIUS = 1.7  # of the head, in inter-ocular distances
