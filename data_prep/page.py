@@ -47,7 +47,7 @@ h1{font-size:1.6rem;margin:0 0 4px;line-height:1.25}h2{font-size:1.15rem;margin:
 h3{font-size:.95rem;margin:0;font-weight:600;overflow-wrap:anywhere}
 p{margin:4px 0;max-width:70ch}.soft{color:var(--soft);font-size:.88rem}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px}
-.big{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:10px;margin:18px 0}
+.big{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:10px;margin:18px 0}
 .big b{display:block;font-size:1.7rem;line-height:1.2;font-variant-numeric:tabular-nums}
 .key{display:flex;flex-wrap:wrap;gap:4px 16px;margin-top:10px;font-size:.88rem}
 .key i{display:inline-block;width:.75em;height:.75em;border-radius:3px;margin-right:.4em}

@@ -200,7 +200,7 @@ def _judge(spans: list[Span], sound: Sound, info: VideoInfo, tools: Tools, resul
     sync = file_sync([c.curve for c in found], [c.span.end_s - c.span.start_s + gap_s for c in found], tools.judge)
     result.offset_frames, result.offset_score = sync.offset_frames, round(sync.score, 3)
     result.dropped += [Dropped(found[i].span.start_s, found[i].span.end_s, "out of sync") for i in sorted(sync.apart)]
-    if sync.offset_frames:
+    if abs(sync.offset_frames) >= 1:
         late = "late" if sync.offset_frames > 0 else "early"
         result.warnings.append(f"its sound comes {abs(sync.offset_frames):.1f} frames {late}; corrected")
     return [candidate for i, candidate in enumerate(found) if i not in sync.apart]
