@@ -91,7 +91,7 @@ def serve(host: str = "127.0.0.1", port: int = 0, open_browser: bool = True) -> 
             inbrowser=open_browser,
             share=False,
             theme=theme(),
-            css=CSS,
+            head=f"<style>{CSS}</style>",
             allowed_paths=[str(studio.home)],
             footer_links=[],
             enable_monitoring=False,

@@ -14,6 +14,7 @@ READINGS = {
     "mouth_score": "Likeness of the mouth (score)",
     "mouth_sharpness": "Sharpness of the mouth, of the real (1 is right)",
 }
+MOST_ROWS = 20  # a longer table scrolls
 CURVE_WIDTH, CURVE_HEIGHT = 240, 44
 
 
@@ -67,9 +68,8 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
     """A table of texts."""
     heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table class="plain"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    made = f'<table class="plain"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+    return made if len(rows) <= MOST_ROWS else f'<div class="scroll">{made}</div>'
 
 
 def footage_report(report: Mapping[str, Any]) -> str:
@@ -125,5 +125,6 @@ def render_account(account: Mapping[str, Any]) -> str:
     passed = account["passed_through"]
     rows += [("Left as it was", "; ".join(stretches(passed)) if passed else "no frame")]
     notes = "".join(f"<li>{escape(text)}</li>" for text in account["warnings"])
-    measured = table(account["measured"], ("Measured", "", "")) if "measured" in account else ""
+    found = [row for row in account.get("measured", []) if row[2] != "needs a reference"]
+    measured = table(found, ("Measured", "", "")) if found else ""
     return table(rows, ("This video", "")) + (f"<ul>{notes}</ul>" if notes else "") + measured

@@ -26,15 +26,16 @@ CSS = """
 .empty { border: 1px dashed var(--border-color-primary); border-radius: 10px; padding: 1.2rem; text-align: center;
   color: var(--body-text-color-subdued); }
 @media (max-width: 560px) {
-  .gradio-container button[role="tab"] { padding: 0.4rem 0.35rem; font-size: 0.85rem; }
+  .gradio-container .tab-container button { padding: 0.4rem 0.3rem !important; font-size: 0.82rem !important; }
   .gradio-container > main { padding-left: 0.5rem !important; padding-right: 0.5rem !important; }
 }
 .scroll { max-height: 22rem; overflow: auto; }
 table.plain { border-collapse: collapse; width: 100%; margin: 0.4rem 0; border: none !important; }
-table.plain tr, table.plain th, table.plain td { border-width: 0 0 1px 0 !important; background: none !important; }
-table.plain th, table.plain td { text-align: left; padding: 0.3rem 0.5rem; overflow-wrap: anywhere;
-  border-bottom: 1px solid var(--border-color-primary); }
+table.plain tr, table.plain th, table.plain td { border-width: 0 0 1px 0 !important; background: none !important;
+  border-color: var(--border-color-primary) !important; padding: 0.3rem 0.5rem !important; }
+table.plain th, table.plain td { text-align: left; overflow-wrap: break-word; }
 table.plain th { font-weight: 600; }
+table.plain td:first-child { min-width: 5.5rem; }
 """
 
 
