@@ -62,7 +62,7 @@ def test_a_laughing_mouth_is_closed_and_a_resting_one_left_alone(tmp_path):
     plan = plan_of(write_video(tmp_path / "a.mp4", [draw([head_at(0, 0.2)])] * 3))
     seen = plan.mouth[0]
     assert mouth_opening(seen) > 0.15 and mouth_opening(plan.neutral[0]) == pytest.approx(0.015, abs=0.003)
-    assert np.array_equal(plan.neutral[0][:11, 0], seen[:11, 0]) and plan.neutral[0][5, 1] < seen[5, 1]
+    assert np.allclose(plan.neutral[0][:, 0], seen[:, 0], atol=1e-3) and plan.neutral[0][5, 1] < seen[5, 1]
     closed = close_mouth(plan.neutral[0])
     assert np.array_equal(closed, plan.neutral[0])
 
