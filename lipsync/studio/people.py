@@ -26,7 +26,7 @@ from typing import Any
 
 from lipsync.config import from_mapping
 from lipsync.consent import Consent, read_consent
-from lipsync.errors import ConfigError, PersonError
+from lipsync.errors import ConfigError, ConsentError, PersonError
 
 PERSON, CONSENT, ADAPTER = "person.json", "consent.json", "adapter.safetensors"
 FOOTAGE, RECORDINGS, DATASET = "footage", "recordings", "dataset"
@@ -155,7 +155,7 @@ def list_people(home: Path | None = None) -> Roster:
         if folder.is_dir() and not folder.name.startswith("."):
             try:
                 people.append(read_person(folder))
-            except PersonError as error:
+            except (PersonError, ConsentError) as error:
                 broken.append(str(error))
     return Roster(sorted(people, key=lambda person: person.name.casefold()), broken)
 

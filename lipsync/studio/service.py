@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lipsync.consent import Consent
 from lipsync.errors import ConsentError, UsageError
 from lipsync.progress import Progress
-from lipsync.studio.people import Person
+from lipsync.studio.people import RECORDINGS, Person
 
 if TYPE_CHECKING:
     from lipsync.model.base import Base
@@ -151,9 +151,11 @@ def order_for(person: Person, out: Path, **wanted: Any) -> Order:
         ConsentError: their record does not cover video. PersonError: they have no footage.
     """
     person.consent.check("video")
-    usual: dict[str, Any] = {"voice": person.voice}
+    usual: dict[str, Any] = {}
     if person.voice in {path.name for path in person.recordings()}:
-        usual["voice"] = str(person.folder / "recordings" / person.voice)
+        usual["voice"] = str(person.folder / RECORDINGS / person.voice)
+    elif person.voice and not Path(person.voice).exists():  # a record that was taken in names no other local file
+        usual["voice"] = person.voice
     if person.adapter.is_file():
         usual["adapter"] = person.adapter
     chosen = usual | {name: value for name, value in wanted.items() if value is not None}
