@@ -89,8 +89,9 @@ class MediapipeDetector:
         with _quiet_native_log():
             from mediapipe.python.solutions import face_detection, face_mesh
 
-            self._video = face_mesh.FaceMesh(static_image_mode=False, max_num_faces=most_faces)
-            self._still = face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, min_detection_confidence=0.3)
+            # The refined mesh closes closed lips: 0.002 inter-ocular distances at rest, where the plain one has 0.02.
+            self._video = face_mesh.FaceMesh(max_num_faces=most_faces, refine_landmarks=True)
+            self._still = face_mesh.FaceMesh(True, 1, refine_landmarks=True, min_detection_confidence=0.3)
             self._far = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
             blank = np.zeros((64, 64, 3), np.uint8)
             for model in (self._video, self._still, self._far):
@@ -98,7 +99,8 @@ class MediapipeDetector:
 
     def reset(self) -> None:
         """Forget the faces of the last picture."""
-        self._video.reset()
+        with _quiet_native_log():
+            self._video.reset()
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """All faces, largest first."""

@@ -34,7 +34,7 @@ class _Block(nn.Module):
     def __init__(self, config: ShapeModelConfig, dilation: int) -> None:
         super().__init__()
         width = config.width
-        self.norm = nn.GroupNorm(1, width)
+        self.norm = nn.LayerNorm(width)
         self.film = nn.Linear(config.style, 2 * width)
         self.wide = nn.Conv1d(width, width, config.kernel, padding=dilation * (config.kernel // 2), dilation=dilation)
         self.mix = nn.Conv1d(width, width, 1)
@@ -44,8 +44,13 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.film(style)[:, :, None].chunk(2, dim=1)
-        hidden = self.norm(x) * (1 + scale) + shift
+        hidden = _each_step(self.norm, x) * (1 + scale) + shift
         return x + self.mix(self.drop(F.gelu(self.wide(hidden))))
+
+
+def _each_step(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """(B, C, N) normalised over channels at each step alone: a mouth does not depend on how long the sound is."""
+    return norm(x.transpose(1, 2)).transpose(1, 2)
 
 
 class ShapeModel(nn.Module):
@@ -60,7 +65,7 @@ class ShapeModel(nn.Module):
         self.config = config
         self.stem = nn.Conv1d(MELS, config.width, 5, stride=2, padding=2)
         self.blocks = nn.ModuleList(_Block(config, d) for d in config.dilations)
-        self.out_norm = nn.GroupNorm(1, config.width)
+        self.out_norm = nn.LayerNorm(config.width)
         self.out = nn.Conv1d(config.width, config.coefficients, 1)
         self.register_buffer("space_mean", torch.zeros(62))
         self.register_buffer("space_basis", torch.zeros(config.coefficients, 62))
@@ -71,7 +76,7 @@ class ShapeModel(nn.Module):
         x = self.stem(log_mel.transpose(1, 2))
         for block in self.blocks:
             x = block(x, style)
-        return self.out(F.gelu(self.out_norm(x))).transpose(1, 2)
+        return self.out(F.gelu(_each_step(self.out_norm, x))).transpose(1, 2)
 
     @property
     def space(self) -> ShapeSpace:

@@ -1,0 +1,165 @@
+"""The card: how well a base or an adapter does on a dataset, the predicted shape apart from the pixels.
+
+Shape, against the clips' landmarks: correlation and spread of the opening with the clip's own sound; correlation with
+the sound of another clip and with its own sound shuffled in half seconds (both should be near 0); opening in silence
+over the mean opening of speech. Pixels, given the true shape: mean error near the lips, sharpness and flicker there
+against real, and the largest change outside the mask. A base is judged on the people that `pretrain` held out when the
+dataset has them, else on every clip; the card says which.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lipsync.errors import DatasetError
+from lipsync.model.base import Base, load_base
+from lipsync.model.lora import apply_adapter, load_adapter
+from lipsync.model.sampler import SamplerConfig, sample
+from lipsync.model.speech_to_shape import predict_shape
+from lipsync.progress import Progress, Silent
+from lipsync.speech.features import MEL_SILENCE
+from lipsync.sync.offset import correlation, find_offset
+from lipsync.training.clipstore import Clip, load_clips
+from lipsync.training.pixel_task import PixelTask, PixelTaskConfig, laplacian, to_device
+from lipsync.training.pretrain import PretrainConfig, is_held_out
+from lipsync.training.shape_task import ShapeClip, opening_weights, shape_clips
+from lipsync.training.windows import WindowTaskConfig, load_windows
+
+LEAST_FRAMES = 40
+PIXEL_CLIPS = 12
+REACH_FRAMES = 6
+
+
+@dataclass(frozen=True)
+class Card:
+    """Readings by name; medians over clips unless the name says otherwise."""
+
+    model: str
+    data: str
+    clips: int
+    people: int
+    held_out_people_only: bool
+    shape: dict[str, float]
+    pixels: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """A table for people."""
+        who = "held-out people" if self.held_out_people_only else "all clips"
+        lines = [f"{self.model} on {self.data}: {self.clips} clips, {self.people} people ({who})"]
+        for part, values in (("shape", self.shape), ("pixels", self.pixels)):
+            lines += [f"  {part:8}{name.replace('_', ' '):44}{value:8.3f}" for name, value in values.items()]
+        return "\n".join(lines)
+
+
+def card(model: str, data: Path, *, device: str = "auto", progress: Progress | None = None) -> Card:
+    """Measure a base (by name) or an adapter (by file) on a dataset.
+
+    Raises:
+        DatasetError: no clip of 40 frames or more. CheckpointError: no such base, or an adapter of another one.
+    """
+    progress = progress or Silent()
+    base = load_model_named(model, device)
+    found = [c for c in load_clips(Path(data)) if c.record.frames >= LEAST_FRAMES]
+    held_out = [c for c in found if is_held_out(c.record, PretrainConfig().held_out_one_in)]
+    clips = held_out or found
+    if len(clips) < 2:
+        raise DatasetError(f"{data} holds {len(clips)} clips of {LEAST_FRAMES} frames or more; a card needs 2")
+    progress.start("measuring the shape model", len(clips), "clips")
+    shape = measure_shape(base, shape_clips(clips, base.shape.space), progress)
+    progress.done()
+    progress.start("measuring the pixel model", PIXEL_CLIPS, "clips")
+    pixels = measure_pixels(base, clips, progress)
+    progress.done()
+    people = len({c.record.person or c.record.id for c in clips})
+    return Card(model, Path(data).name, len(clips), people, bool(held_out), shape, pixels)
+
+
+def load_model_named(model: str, device: str) -> Base:
+    """A base by name, or the base with an adapter applied when `model` is a file."""
+    if not model.endswith(".safetensors"):
+        return load_base(model, device)
+    adapter = load_adapter(Path(model))
+    return apply_adapter(load_base(str(adapter.notes.get("base", "base")), device), adapter)
+
+
+def measure_shape(base: Base, clips: list[ShapeClip], progress: Progress) -> dict[str, float]:
+    """The shape readings. Offsets of the footage are searched within ±REACH_FRAMES and reported, both ways."""
+    weights = opening_weights(base.shape.space)
+    rows: dict[str, list[float]] = {}
+
+    def opening(mel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+        return predict_shape(base.shape, mel, times_s, base.style) @ weights
+
+    for i, clip in enumerate(clips):
+        seen = clip.coefficients @ weights
+        gap, frames = 1 / clip.frame_rate, len(clip.times_s)
+        wide = clip.times_s[0] + gap * np.arange(-REACH_FRAMES, frames + REACH_FRAMES)
+        lag = find_offset(seen, opening(clip.mel, wide), REACH_FRAMES, REACH_FRAMES)
+        own = opening(clip.mel, clip.times_s)
+        other = clips[(i + 1) % len(clips)]
+        foreign = opening(np.resize(other.mel, clip.mel.shape), clip.times_s)
+        still = opening(np.full_like(clip.mel, MEL_SILENCE), clip.times_s)
+        rest = float(seen.min())
+        found = {
+            "own_sound_correlation": correlation(own, seen),
+            "own_sound_correlation_at_best_offset": lag.score,
+            "offset_within_1_frame_share": float(abs(lag.frames) <= 1),
+            "spread_ratio": float(own.std() / max(float(seen.std()), 1e-6)),
+            "foreign_sound_correlation": correlation(foreign, seen),
+            "shuffled_sound_correlation": correlation(opening(_shuffled(clip.mel, i), clip.times_s), seen),
+            "silent_opening_ratio": float((still.mean() - rest) / max(float(seen.mean()) - rest, 1e-6)),
+            "silent_motion_ratio": float(still.std() / max(float(seen.std()), 1e-6)),
+        }
+        for name, value in found.items():
+            rows.setdefault(name, []).append(value)
+        progress.advance()
+    return {name: _middle(name, values) for name, values in rows.items()}
+
+
+def _middle(name: str, values: list[float]) -> float:
+    usable = np.array([v for v in values if np.isfinite(v)])
+    return round(float(usable.mean() if name.endswith("_share") else np.median(usable)), 4)
+
+
+def _shuffled(mel: np.ndarray, seed: int, piece: int = 50) -> np.ndarray:
+    """The mel's half seconds in another order."""
+    pieces = [mel[a : a + piece] for a in range(0, len(mel), piece)]
+    return np.concatenate([pieces[k] for k in np.random.default_rng(seed).permutation(len(pieces))])
+
+
+@torch.inference_mode()
+def measure_pixels(base: Base, clips: list[Clip], progress: Progress) -> dict[str, float]:
+    """The pixel readings over chunks of evenly chosen clips, for 1, 2 and 4 steps."""
+    picks = [clips[k] for k in np.unique(np.linspace(0, len(clips) - 1, PIXEL_CLIPS).astype(int))]
+    windows = WindowTaskConfig(batch=1, chunk_frames=base.pixel.config.chunk_frames, no_sound_share=0, augment=False)
+    rows: dict[str, list[float]] = {}
+    for clip in picks:
+        loaded = load_windows([clip])
+        task = PixelTask(base.pixel, loaded, loaded, PixelTaskConfig(windows=windows, held_out_batches=1))
+        x, batch = task.held_out[0]
+        x, batch = x[:1].to(base.device), to_device(_first(batch), base.device)
+        near = (task.weight(batch) > 1.5).float()
+        for steps in (1, 2, 4):
+            made = sample(base.pixel, batch, x, SamplerConfig(steps=steps), torch.Generator().manual_seed(0))
+            found = {
+                "error_near_lips_grey": 127.5 * float(((made - x).abs() * near).sum() / (3 * near.sum())),
+                "sharpness_ratio": float((laplacian(made) * near).sum() / (laplacian(x) * near).sum()),
+                "motion_ratio": float(made.diff(dim=1).abs().mean() / x.diff(dim=1).abs().mean()),
+                "outside_mask_largest": 127.5 * float(((made - x).abs() * (1 - batch.mask)).max()),
+            }
+            for name, value in found.items():
+                rows.setdefault(f"{name}_{steps}_steps", []).append(value)
+        progress.advance()
+    return {name: round(float(max(v) if "largest" in name else np.median(v)), 4) for name, v in sorted(rows.items())}
+
+
+def _first(batch: Any) -> Any:
+    """Only the first row of a batch."""
+    return type(batch)(**{k: v if k == "mask" else v[:1] for k, v in vars(batch).items()})
