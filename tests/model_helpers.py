@@ -7,7 +7,16 @@ from lipsync.model.pixel import REFERENCE, Batch, PixelModel, PixelModelConfig
 from lipsync.model.speech_to_shape import ShapeModel, ShapeModelConfig
 
 TINY = PixelModelConfig(
-    size_px=32, channels=(8, 16, 16), width=32, depth=1, heads=2, condition=32, keys=4, head_channels=8, mask_top_px=3, mask_side_px=2
+    size_px=32,
+    channels=(8, 16, 16),
+    width=32,
+    depth=1,
+    heads=2,
+    condition=32,
+    keys=4,
+    head_channels=8,
+    mask_top_px=3,
+    mask_side_px=2,
 )
 
 
@@ -30,7 +39,9 @@ def tiny_base() -> Base:
     return Base("tiny", tiny_shape(), tiny_pixel(), "0" * 64)
 
 
-def random_batch(batch: int = 1, frames: int = 3, known: int = 2, config: PixelModelConfig = TINY, seed: int = 0) -> Batch:
+def random_batch(
+    batch: int = 1, frames: int = 3, known: int = 2, config: PixelModelConfig = TINY, seed: int = 0
+) -> Batch:
     g = torch.Generator().manual_seed(seed)
     size = config.size_px
 

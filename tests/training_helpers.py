@@ -12,7 +12,9 @@ from lipsync.speech.features import MEL_SILENCE
 from lipsync.training.clipstore import MEL_PAD_S, ClipRecord, write_manifest
 
 
-def write_drawn_dataset(folder: Path, clips: int = 6, frames: int = 50, size: int = 32, late_frames: int = 0, person: str = "drawn") -> Path:
+def write_drawn_dataset(
+    folder: Path, clips: int = 6, frames: int = 50, size: int = 32, late_frames: int = 0, person: str = "drawn"
+) -> Path:
     """The mouth opens with the loudness of the low mel bands; the sound comes `late_frames` late."""
     (folder / "clips").mkdir(parents=True)
     records = []
@@ -34,7 +36,10 @@ def write_drawn_dataset(folder: Path, clips: int = 6, frames: int = 50, size: in
         name = f"{person}_{i:02d}"
         _draw(folder / "clips" / f"{name}.mp4", points, size, rng.integers(60, 200, 3))
         arrays = {"times_s": times, "mouth": mouth, "points": points, "pose_deg": np.zeros((frames, 3)), "log_mel": mel}
-        save_file({k: np.ascontiguousarray(v, np.float64 if k == "times_s" else np.float32) for k, v in arrays.items()}, folder / "clips" / f"{name}.safetensors")
+        save_file(
+            {k: np.ascontiguousarray(v, np.float64 if k == "times_s" else np.float32) for k, v in arrays.items()},
+            folder / "clips" / f"{name}.safetensors",
+        )
         records.append(ClipRecord(name, f"{name}.mp4", person, 0.0, frames / 25, frames, 25.0, 60.0))
     write_manifest(folder, records)
     return folder

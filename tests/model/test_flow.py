@@ -66,7 +66,9 @@ class _Knows(torch.nn.Module):
 def test_many_euler_steps_turn_noise_into_the_known_gaussian():
     batch = random_batch(batch=4, frames=4)
     windows = torch.zeros(4, 4, 3, TINY.size_px, TINY.size_px)
-    made = sample(_Knows(0.1, 0.2), batch, windows, SamplerConfig(steps=200, bend=0.0), torch.Generator().manual_seed(1))
+    made = sample(
+        _Knows(0.1, 0.2), batch, windows, SamplerConfig(steps=200, bend=0.0), torch.Generator().manual_seed(1)
+    )
     inside = made[batch.mask.expand_as(made) > 0]
     assert float(inside.mean()) == pytest.approx(0.1, abs=0.003)
     assert float(inside.std()) == pytest.approx(0.2, abs=0.01)
@@ -97,7 +99,9 @@ def test_guidance_1_is_none_and_others_differ():
     windows = torch.zeros(1, 3, 3, TINY.size_px, TINY.size_px)
 
     def run(guidance: float) -> torch.Tensor:
-        return sample(model, batch, windows, SamplerConfig(steps=1, guidance=guidance), torch.Generator().manual_seed(0))
+        return sample(
+            model, batch, windows, SamplerConfig(steps=1, guidance=guidance), torch.Generator().manual_seed(0)
+        )
 
     batch_deaf = random_batch()
     object.__setattr__(batch_deaf, "has_sound", torch.zeros(1))

@@ -51,7 +51,7 @@ def test_no_face_has_no_neutral():
 
 
 def test_map_shows_the_opening_where_it_is():
-    mouth, _ = _mouths()
+    _mouth, _ = _mouths()
     size, scale = 64, 25.0
     points = HEAD[MOUTH][:, :2] * scale + [32, 0]
     points[27:31, 1] += 6  # open

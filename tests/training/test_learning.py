@@ -46,7 +46,9 @@ def _shape_task(folder, **kwargs):
     model = ShapeModel(ShapeModelConfig(width=32, dilations=(1, 2), dropout=0.0))
     model.set_space(space)
     encoded = shape_clips(clips, space)
-    return ShapeTask(model, encoded[:-1], encoded[-1:], ShapeTaskConfig(batch=8, augment=False, bfloat16=False, **kwargs))
+    return ShapeTask(
+        model, encoded[:-1], encoded[-1:], ShapeTaskConfig(batch=8, augment=False, bfloat16=False, **kwargs)
+    )
 
 
 def test_shape_task_learns_the_planted_relation(dataset, tmp_path):
@@ -59,7 +61,9 @@ def test_shape_task_learns_the_planted_relation(dataset, tmp_path):
 
 def test_offsets_that_were_planted_are_found(dataset, tmp_path):
     task = _shape_task(dataset)
-    train(task, LoopConfig(steps=150, learning_rate=5e-3, warmup_steps=5, ema_decay=0.9, evaluations=1), tmp_path / "run")
+    train(
+        task, LoopConfig(steps=150, learning_rate=5e-3, warmup_steps=5, ema_decay=0.9, evaluations=1), tmp_path / "run"
+    )
     late = list(load_clips(write_drawn_dataset(tmp_path / "late", late_frames=3)))
     clips = shape_clips(late, task.net.space)
     before = [c.times_s[0] for c in clips]
@@ -101,7 +105,9 @@ def test_pixel_task_gets_better_on_clips_it_has_not_seen(dataset, tmp_path):
     clips = load_windows(list(load_clips(dataset)))
     task = PixelTask(tiny_pixel().train(), clips[:-1], clips[-1:], PIXELS)
     before = task.evaluate()["score"]
-    state = train(task, LoopConfig(steps=60, learning_rate=3e-3, warmup_steps=5, ema_decay=0.9, evaluations=1), tmp_path)
+    state = train(
+        task, LoopConfig(steps=60, learning_rate=3e-3, warmup_steps=5, ema_decay=0.9, evaluations=1), tmp_path
+    )
     assert state.best_score > before * 0.75  # scores are negative errors
     loaded = load_model(tmp_path / "best.safetensors", "pixel")
     assert loaded.config == TINY
@@ -126,7 +132,9 @@ def test_a_person_goes_the_whole_way_round(dataset, base_folder, tmp_path):
     assert person.person == "Drawn Person" and person.style is not None
     with pytest.raises(CheckpointError, match="another base"):
         apply_adapter(load_base("other"), adapter)
-    save_adapter(tmp_path / "stripped.safetensors", dataclasses.replace(adapter, notes=adapter.notes | {"consent": None}))
+    save_adapter(
+        tmp_path / "stripped.safetensors", dataclasses.replace(adapter, notes=adapter.notes | {"consent": None})
+    )
     with pytest.raises(ConsentError, match="no consent record"):
         apply_adapter(base, load_adapter(tmp_path / "stripped.safetensors"))
 
