@@ -1,6 +1,7 @@
 """The nouns that pass between parts: frames, sound, faces, tracks, speech.
 
-Letters in shape comments: B batch, F frames, C channels, H, W, S window side in px, N samples, T mel frames, L landmarks.
+Letters in shape comments: B batch, F frames, C channels, H, W, S window side in px, N samples, T mel frames,
+L landmarks.
 """
 
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class Track:
 
     @property
     def seen(self) -> np.ndarray:
-        """bool (F,): where the face was found."""
+        """Where the face was found: bool (F,)."""
         return np.array([face is not None for face in self.faces], dtype=bool)
 
 

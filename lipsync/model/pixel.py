@@ -159,17 +159,33 @@ class ReferenceWarp(nn.Module):
         self.has = nn.Conv2d(channels, keys, 1)
         self.compare = nn.Conv2d(2 * keys, 2 * keys, 3, padding=1)
         self.field = nn.Conv2d(2 * keys, 3, 3, padding=1)
+        self.far_wants = nn.Conv2d(config.width, 4 * keys, 1)
+        self.far_has = nn.Conv2d(config.width, 4 * keys, 1)
+        self.far_field = nn.Conv2d(8 * keys, 3, 3, padding=1)
         self.null = nn.Parameter(torch.full((1,), -1.0))
-        nn.init.normal_(self.field.weight, std=1e-3)
-        nn.init.zeros_(self.field.bias)
+        for part in (self.field, self.far_field):
+            nn.init.normal_(part.weight, std=1e-3)
+            nn.init.zeros_(part.bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, x: Tensor, known: Tensor, pixels: Tensor, usable: Tensor) -> Tensor:
-        """X (B, F, C, h, w), known (B, K, C, h, w), pixels (B, K, 3, S, S), usable (B, K) → (B, F, 3, S, S)."""
+    def forward(
+        self, x: Tensor, known: Tensor, tokens: Tensor, known_tokens: Tensor, pixels: Tensor, usable: Tensor
+    ) -> Tensor:
+        """Move and blend.
+
+        Args:
+            x, known: features at S/2 of the targets (B, F, C, h, w) and of the known frames (B, K, C, h, w).
+            tokens, known_tokens: their patches after the transformer, (B, F, D, h′, w′) and (B, K, D, h′, w′): they
+                have met, so they know how far the head has moved between the two.
+            pixels: (B, K, 3, S, S). usable: (B, K), 1 for references.
+
+        Returns:
+            float32 (B, F, 3, S, S).
+        """
         (batch, frames), count, size = x.shape[:2], known.shape[1], pixels.shape[-1]
-        wants = self.wants(x.flatten(0, 1)).unflatten(0, (batch, frames))[:, :, None].expand(-1, -1, count, -1, -1, -1)
-        has = self.has(known.flatten(0, 1)).unflatten(0, (batch, count))[:, None].expand(-1, frames, -1, -1, -1, -1)
-        field = self.field(F.silu(self.compare(torch.cat([wants, has], dim=3).flatten(0, 2)))).float()
-        field = F.interpolate(field, size=(size, size), mode="bilinear", align_corners=False)
+        near = self.field(F.silu(self.compare(_pairs(self.wants, x, self.has, known)))).float()
+        far = self.far_field(F.silu(_pairs(self.far_wants, tokens, self.far_has, known_tokens))).float()
+        field = F.interpolate(near, size=(size, size), mode="bilinear", align_corners=False)
+        field = field + F.interpolate(far, size=(size, size), mode="bicubic", align_corners=False)
         line = (torch.arange(size, device=x.device) + 0.5) * 2 / size - 1
         place = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
         place = place + self.reach * field[:, :2].tanh().permute(0, 2, 3, 1)
@@ -180,6 +196,14 @@ class ReferenceWarp(nn.Module):
         null = self.null.float().expand(batch, frames, 1, size, size)
         weight = torch.cat([trust, null], dim=2).softmax(2)[:, :, :count, None]
         return (weight * moved).sum(2)
+
+
+def _pairs(wants: nn.Conv2d, x: Tensor, has: nn.Conv2d, known: Tensor) -> Tensor:
+    """Every target's wants beside every known frame's haves: (B·F·K, 2·keys, h, w)."""
+    (batch, frames), count = x.shape[:2], known.shape[1]
+    a = wants(x.flatten(0, 1)).unflatten(0, (batch, frames))[:, :, None].expand(-1, -1, count, -1, -1, -1)
+    b = has(known.flatten(0, 1)).unflatten(0, (batch, count))[:, None].expand(-1, frames, -1, -1, -1, -1)
+    return torch.cat([a, b], dim=3).flatten(0, 2)
 
 
 class Decoder(nn.Module):
@@ -198,10 +222,14 @@ class Decoder(nn.Module):
         self.out = nn.Conv2d(config.head_channels, 3, 3, padding=1)
         nn.init.normal_(self.out.weight, std=0.02)
 
-    def forward(self, x: Tensor, skips: list[Tensor], known: list[Tensor], told: Batch, condition: Tensor) -> Tensor:
-        """X (B·F, D, h, w); skips and known coarsest first, known (B, K, C, h, w)."""
+    def forward(
+        self, tokens: Tensor, skips: list[Tensor], known: list[Tensor], told: Batch, condition: Tensor
+    ) -> Tensor:
+        """Tokens (B, F + K, D, h, w); skips (B·F, C, h, w) and known (B, K, C, h, w), coarsest first."""
         valid = told.known_valid
-        batch = len(valid)
+        batch, frames = len(valid), told.maps.shape[1]
+        tokens, known_tokens = tokens[:, :frames], tokens[:, frames:]
+        x = tokens.flatten(0, 1)
         for up, own, blend, block, skip, refs in zip(
             self.up, self.own, self.blend, self.blocks, skips, known, strict=True
         ):
@@ -209,7 +237,8 @@ class Decoder(nn.Module):
             x = x + blend(x.unflatten(0, (batch, -1)), refs, valid).flatten(0, 1)
             x = block(x, condition)
         usable = valid * (told.known_roles == REFERENCE)
-        moved = self.warp(x.unflatten(0, (batch, -1)), known[-1], told.known, usable).flatten(0, 1)
+        x_frames = x.unflatten(0, (batch, -1))
+        moved = self.warp(x_frames, known[-1], tokens, known_tokens, told.known, usable).flatten(0, 1)
         fine = F.pixel_shuffle(self.head(F.silu(x)), 2)
         fine = self.join(torch.cat([fine, moved.to(fine.dtype)], dim=1))
         return self.out(F.silu(fine)).float() + moved
@@ -274,5 +303,5 @@ class PixelModel(nn.Module):
             [patches.unflatten(0, (size, frames)), known_patches * batch.known_valid[:, :, None, None, None]], dim=1
         )
         tokens = self.transformer(tokens, torch.cat([condition, known_condition], dim=1))
-        x = self.decoder(tokens[:, :frames].flatten(0, 1), features[::-1], known[::-1], batch, condition.flatten(0, 1))
+        x = self.decoder(tokens, features[::-1], known[::-1], batch, condition.flatten(0, 1))
         return x.unflatten(0, (size, frames))

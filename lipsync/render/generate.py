@@ -22,6 +22,7 @@ from lipsync.render.plan import Plan, References
 from lipsync.speech.features import MEL_RATE_HZ, MEL_SILENCE, MELS, level, log_mel, mel_at
 from lipsync.types import Sound
 
+ALIKE = 5  # of the pool, so many nearest in pose compete by mouth opening
 REFERENCE_GAP_FRAMES = 4  # as in training: a reference lies at least this far from the frames being generated
 BLOCK_S, CONTEXT_S = 30.0, 3.0
 
@@ -163,12 +164,16 @@ class WindowGenerator:
         return Batch(**{name: value.to(self.device) for name, value in vars(batch).items()})
 
     def _pick(self, frames: np.ndarray) -> np.ndarray:
-        """`references` rows of the pool, spread over its openings, none near `frames`; the farthest where all are."""
+        """Rows of the pool alike `frames` in pose and unlike in mouth, none near them; the farthest where all are."""
         pool, wanted = self.references.frames, self.model.config.references
         distance = np.abs(pool[:, None] - frames[None]).min(1)
         free = np.flatnonzero(distance > REFERENCE_GAP_FRAMES)
         if not len(free):
             free = np.array([int(distance.argmax())])
+        turned = np.linalg.norm(
+            self.references.pose_deg[free] - self.references.template_pose_deg[frames].mean(0), axis=1
+        )
+        free = free[np.argsort(turned, kind="stable")[: max(ALIKE, wanted)]]
         free = free[np.argsort(self.references.opening[free], kind="stable")]
         return free[np.linspace(0, len(free) - 1, wanted).round().astype(int)]
 

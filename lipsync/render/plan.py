@@ -17,7 +17,7 @@ from lipsync.faces.follow import Followed, follow_face, read_stretch
 from lipsync.model.shape import find_neutral
 from lipsync.progress import Progress
 
-POOL = 8  # reference windows kept, of which a chunk sees the four that suit it
+POOL = 16  # reference windows kept, of which a chunk sees the few that suit it
 MOST_OPENING, CLOSED_OPENING = 0.06, 0.015  # a resting mouth that is wider open than the first is closed to the second
 LOWER_LIP = [18, 19, 20, 21, 22, 28, 29, 30]  # of the mouth's 31 points
 LEAST_OWN_FRAMES = 25  # a track with fewer usable frames borrows the resting mouth of all
@@ -25,12 +25,17 @@ LEAST_OWN_FRAMES = 25  # a track with fewer usable frames borrows the resting mo
 
 @dataclass(frozen=True)
 class References:
-    """Windows of the person, uint8 (R, S, S, 3); their points (R, 31, 2) px, frames (R,) and mouth openings (R,)."""
+    """Windows of the person, uint8 (R, S, S, 3); their points (R, 31, 2) px, frames (R,) and mouth openings (R,).
+
+    pose_deg (R, 3) is theirs, template_pose_deg (F, 3) that of every frame of the template: yaw, pitch, roll.
+    """
 
     windows: np.ndarray
     points: np.ndarray
     frames: np.ndarray
     opening: np.ndarray
+    pose_deg: np.ndarray
+    template_pose_deg: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -129,12 +134,12 @@ def close_mouth(neutral: np.ndarray) -> np.ndarray:
 
 
 def reference_frames(plan: Plan, count: int = POOL) -> np.ndarray:
-    """Up to `count` renderable frames, even over the ranks of mouth opening, and within a rank the most frontal."""
+    """Up to `count` renderable frames, even over ranks of mouth opening, every other one the rank's most frontal."""
     able = np.flatnonzero(plan.able)
     order = able[np.argsort(mouth_opening(plan.mouth[able]), kind="stable")]
     turn = np.abs(plan.pose.yaw_deg) + np.abs(plan.pose.pitch_deg)
     bins = [part for part in np.array_split(order, min(count, len(order))) if len(part)]
-    return np.array([part[np.argmin(turn[part])] for part in bins])
+    return np.array([part[np.argmin(turn[part])] if i % 2 else part[len(part) // 2] for i, part in enumerate(bins)])
 
 
 def read_references(plan: Plan, size_px: int, count: int = POOL) -> References:
@@ -144,4 +149,6 @@ def read_references(plan: Plan, size_px: int, count: int = POOL) -> References:
     for row, index in enumerate(frames):
         image = next(read_stretch(plan, int(index), int(index) + 1))
         windows[row] = crop_window(image, plan.transforms[index], size_px)
-    return References(windows, plan.points[frames], frames, mouth_opening(plan.mouth[frames]))
+    pose_deg = np.stack([plan.pose.yaw_deg, plan.pose.pitch_deg, plan.pose.roll_deg], axis=1)
+    opening = mouth_opening(plan.mouth[frames])
+    return References(windows, plan.points[frames], frames, opening, pose_deg[frames], pose_deg)

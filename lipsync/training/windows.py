@@ -29,7 +29,8 @@ class WindowTaskConfig:
     no_sound_share: float = 0.25
     no_previous_share: float = 0.4
     reference_gap_frames: int = 4
-    other_clip_share: float = 0.4
+    other_clip_share: float = 0.25
+    alike_share: float = 0.35
     augment: bool = True
     map_noise_px: float = 0.5
 
@@ -45,6 +46,7 @@ class WindowClip:
     times_s: np.ndarray  # (F,) on the mel's clock
     mel: np.ndarray
     opening: np.ndarray  # (F,)
+    pose_deg: np.ndarray  # (F, 3)
 
 
 def load_windows(clips: list[Clip], offsets_s: dict[str, float] | None = None) -> list[WindowClip]:
@@ -53,17 +55,8 @@ def load_windows(clips: list[Clip], offsets_s: dict[str, float] | None = None) -
     for clip in clips:
         times = clip.mel_times_s + (offsets_s or {}).get(clip.record.id, 0.0)
         opening = mouth_opening(clip.mouth).astype(np.float32)
-        out.append(
-            WindowClip(
-                clip.record.id,
-                clip.record.person or clip.record.id,
-                clip.windows(),
-                clip.points,
-                times,
-                clip.log_mel,
-                opening,
-            )
-        )
+        name, person = clip.record.id, clip.record.person or clip.record.id
+        out.append(WindowClip(name, person, clip.windows(), clip.points, times, clip.log_mel, opening, clip.pose_deg))
     return out
 
 
@@ -150,8 +143,9 @@ class WindowBatches:
     def _references(
         self, clip: WindowClip, target: np.ndarray, rng: np.random.Generator
     ) -> list[tuple[WindowClip, int]]:
-        """`references` frames that are not near the target; some rows get fewer by repeating one."""
+        """Frames alike in pose and unlike in mouth, none near the target; some rows get fewer by repeating one."""
         gap, wanted = self.config.reference_gap_frames, self.model.references
+        pose = clip.pose_deg[target].mean(0)
         free = [i for i in range(len(clip.windows)) if i < target[0] - gap or i > target[-1] + gap]
         others = [i for i in self.people[clip.person] if self.clips[i] is not clip]
         if others and (not free or rng.random() < self.config.other_clip_share):
@@ -160,7 +154,9 @@ class WindowBatches:
         if not free:
             far = np.argsort(-np.abs(np.arange(len(clip.windows)) - target.mean()))
             free = [int(i) for i in far[:2] if i not in target] or [int(far[0])]
-        order = sorted(free, key=lambda i: clip.opening[i])
+        turned = np.linalg.norm(clip.pose_deg[free] - pose, axis=1)
+        alike = np.argsort(turned)[: max(6, round(self.config.alike_share * len(free)))]
+        order = sorted((free[int(k)] for k in alike), key=lambda i: clip.opening[i])
         count = int(rng.integers(1, wanted + 1))
         ranks = (np.arange(count) + rng.random(count)) / count
         chosen = [order[min(int(r * len(order)), len(order) - 1)] for r in ranks]

@@ -27,7 +27,7 @@ def test_references_spread_over_openings_and_hold_the_right_pictures(tmp_path):
     opening = np.linspace(0, 0.3, 40)
     plan = plan_of(write_video(tmp_path / "a.mp4", [draw([head_at(0, o)]) for o in np.roll(opening, 13)]))
     references = read_references(plan, 32)
-    assert len(references.frames) == 8 and len(set(references.frames)) == 8
+    assert len(references.frames) == 16 and len(set(references.frames)) == 16
     assert np.ptp(references.opening) > 0.2 and (np.diff(references.opening) > 0).all()
     marks = references.windows.astype(int)
     green = marks[..., 1] - marks[..., [0, 2]].max(-1) > 40
