@@ -32,7 +32,7 @@ def test_references_spread_over_openings_and_hold_the_right_pictures(tmp_path):
     marks = references.windows.astype(int)
     green = marks[..., 1] - marks[..., [0, 2]].max(-1) > 40
     rows = [np.nonzero(g)[0].mean() for g in green]
-    assert (np.diff(rows) > 0).all()  # the lower lip is lower in windows of a wider mouth
+    assert np.corrcoef(rows, references.opening)[0, 1] > 0.95  # the lower lip is lower where the mouth is wider open
 
 
 def test_two_renderable_frames_give_two_references(tmp_path):
