@@ -66,10 +66,6 @@ def _add_learning(commands: Any) -> None:
     finetune = _command(commands, "finetune", "learn:finetune", "Learn a person from a dataset.", model=True)
     _add_finetune(finetune)
 
-    card = _command(commands, "card", "learn:card", "Measure a base model or an adapter on a dataset.", model=True)
-    card.add_argument("model", metavar="BASE_OR_ADAPTER", help="name of a base, or an adapter file")
-    card.add_argument("--data", type=Path, required=True, metavar="DATASET")
-
 
 def _add_finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", nargs="?", type=Path, metavar="DATASET", help="default: that of --person")
@@ -106,6 +102,7 @@ def _add_speaking(commands: Any) -> None:
     evaluate = _command(commands, "evaluate", "speak:evaluate", "Measure how well a video's lips do.", model=True)
     evaluate.add_argument("video", type=Path, metavar="VIDEO")
     evaluate.add_argument("--reference", type=Path, metavar="VIDEO", help="what it should look like, or was made from")
+    _add_face(evaluate)
     evaluate.add_argument("--audio", type=Path, metavar="WAV", help="the sound to judge by, if not the video's own")
 
 
@@ -118,8 +115,13 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", type=Path, metavar="A", help="the person's adapter file")
     parser.add_argument("--base", help="which base model")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.mp4")
+    _add_face(parser)
     parser.add_argument("--steps", type=_number(int, 1), metavar="N", help="sampler steps: more is finer and slower")
     parser.add_argument("--guidance", type=_number(float, 0), metavar="G", help="1: none; more: obey the speech more")
+
+
+def _add_face(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--face", metavar="F", help="whose, of several: largest, left, right, or 0, 1 … from the left")
 
 
 def _add_people(commands: Any) -> None:

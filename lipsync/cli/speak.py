@@ -13,7 +13,7 @@ from lipsync.studio.people import find_person
 if TYPE_CHECKING:
     from lipsync.render.result import RenderResult
 
-SETTINGS = ("steps", "guidance", "seed")
+SETTINGS = ("steps", "guidance", "seed", "face")
 ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device")
 
 
@@ -59,5 +59,6 @@ def _outcome(result: "RenderResult") -> Outcome:
 def evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync evaluate`."""
     base = None if args.device == "auto" else service.Models().open("base", None, args.device)
-    result = service.measure(args.video, progress, args.reference, args.audio, base)
+    face = given(args, "face")
+    result = service.measure(args.video, progress, args.reference, args.audio, base=base, **face)
     return Outcome(result.to_json(), str(result))

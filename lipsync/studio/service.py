@@ -205,12 +205,14 @@ def measure(
     progress: Progress,
     reference: Path | None = None,
     sound: Path | None = None,
+    *,
     base: "Base | None" = None,
+    face: str = "largest",
 ) -> "Evaluation":
     """Judge a video (lipsync/sync/metrics.py). Raises NoFaceError, MediaError."""
     from lipsync.sync.metrics import evaluate
 
-    return evaluate(video, reference=reference, sound=sound, base=base, progress=progress)
+    return evaluate(video, reference=reference, sound=sound, base=base, face=face, progress=progress)
 
 
 def read_report(dataset: Path) -> dict[str, Any]:

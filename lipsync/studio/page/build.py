@@ -1,6 +1,7 @@
 """Put the page together and serve it: on this computer only, nothing reported, nothing fetched from outside."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
@@ -79,16 +80,19 @@ def _stop(frame: Frame, name: str) -> str:
     return frame.card_of(name)
 
 
-def serve(host: str = "127.0.0.1", port: int = 0, open_browser: bool = True) -> None:
-    """Serve the page until interrupted. Raises UsageError when the port is taken."""
+def serve(
+    host: str = "127.0.0.1", port: int = 0, open_browser: bool = True, ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve the page until interrupted; `ready` is told its address. Raises UsageError when the port is taken."""
     studio = Studio()
     os.environ.setdefault("GRADIO_TEMP_DIR", str(studio.home / ".uploads"))
     page = build_app(studio)
     try:
-        page.launch(
+        _, address, _ = page.launch(
             server_name=host,
             server_port=port or None,
             inbrowser=open_browser,
+            prevent_thread_lock=True,
             share=False,
             theme=theme(),
             head=f"<style>{CSS}</style>",
@@ -101,5 +105,9 @@ def serve(host: str = "127.0.0.1", port: int = 0, open_browser: bool = True) -> 
     except OSError as error:
         where = f"{host}:{port or FIRST_PORT}"
         raise UsageError(f"the app cannot be served at {where} ({error}); try another --port") from error
+    if ready:
+        ready(address)
+    try:
+        page.block_thread()
     finally:
         studio.jobs.close()

@@ -21,13 +21,19 @@ def add_people_tab(frame: Frame) -> None:
         statement = gr.Textbox(label="What they agreed to", value=STATEMENT.format(subject="…"), lines=3)
         agreed = gr.Checkbox(label="This person has read the statement and agreed to it")
         create = gr.Button("Make this person", variant="primary")
-    name.change(lambda n: STATEMENT.format(subject=n.strip() or "…"), name, statement, show_progress="hidden")
+    name.change(_statement, [name, statement], statement, show_progress="hidden")
     fields = [name, recorded_by, statement, how, agreed]
     create.click(told(lambda *values: _create(frame, *values)), fields, [frame.who, name, agreed])
     with gr.Accordion("Delete the chosen person and all that is theirs", open=False), gr.Row():
         typed = gr.Textbox(label="Type the name again", scale=3)
         delete = gr.Button("Delete", variant="stop", scale=1)
     delete.click(told(lambda who, text: _delete(frame, who, text)), [frame.who, typed], [frame.who, typed])
+
+
+def _statement(name: str, statement: str) -> str:
+    """The usual statement with the name in it; a statement of the creator's own stays."""
+    usual = statement.endswith(STATEMENT.split("{subject}")[1])
+    return STATEMENT.format(subject=name.strip() or "…") if usual else statement
 
 
 def _record(frame: Frame, name: str | None) -> str:

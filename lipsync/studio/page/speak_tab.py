@@ -11,6 +11,7 @@ from lipsync.studio.page.show import empty, render_account
 from lipsync.studio.service import voices
 from lipsync.studio.studio import Spoken, read_account, renders
 
+FACES = [("there is one", ""), ("the largest", "largest"), ("the left one", "left"), ("the right one", "right")]
 SPOKEN = ["audio", "video"]
 
 
@@ -65,12 +66,13 @@ def _how() -> tuple[gr.Dropdown, gr.File, list[Any]]:
         seed = gr.Number(value=usual.seed, precision=0, minimum=0, label="Seed: the same gives the same video")
         steps = gr.Slider(1, 16, value=usual.steps, step=1, label="Sampler steps: more is finer and slower")
         guidance = gr.Slider(1.0, 4.0, value=usual.guidance, step=0.1, label="Guidance: 1 is none")
-    return voice, recording, [speed, seed, steps, guidance]
+        face = gr.Dropdown(FACES, value=usual.face, label="Whose mouth, where several faces are seen")
+    return voice, recording, [speed, seed, steps, guidance, face]
 
 
 def _spoken(text: str, voice: str, recording: str | None, speed: float, *settings: Any, template: str = "") -> Spoken:
-    seed, steps, guidance = settings
-    rendering = (("seed", int(seed or 0)), ("steps", int(steps)), ("guidance", float(guidance)))
+    seed, steps, guidance, face = settings
+    rendering = (("seed", int(seed or 0)), ("steps", int(steps)), ("guidance", float(guidance)), ("face", face))
     return Spoken(text, voice, recording, template, rendering, 1.0 if recording else speed)
 
 
