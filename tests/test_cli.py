@@ -87,6 +87,7 @@ def test_wrong_use_is_2_with_one_error_object(capfd, home, argv):
         (["finetune", "data", "--out", "a.safetensors"], "ConsentError"),
         (["finetune", "data", "--out", "a.safetensors", "--consent", "none.json"], "ConsentError"),
         (["evaluate", "none.mp4"], "MediaError"),
+        (["card", "none", "--data", "data"], "CheckpointError"),
         (["pretrain", "--data", "none", "--out", "run", "--config", "none.json"], "ConfigError"),
         (["import", "none.zip"], "PersonError"),
         (["export", "Nobody", "--out", "p.zip"], "PersonError"),
@@ -128,6 +129,23 @@ def test_people_are_made_listed_shown_and_deleted(capfd, home, tmp_path):
     assert run(capfd, "export", "Ana María", "--out", "p.zip", "--footage")[0] == 0
     assert run(capfd, "people", "delete", "Ana María")[0] == 0
     assert run(capfd, "import", "p.zip")[1]["footage"] == made["footage"]
+
+
+def test_what_is_no_number_is_null(capfd, home, monkeypatch):
+    import lipsync.cli.people as commands
+    from lipsync.cli.run import Outcome
+
+    values = {"path": home, "list": (float("nan"), 1.5), "worst": float("-inf"), "none": None, "yes": True}
+    monkeypatch.setattr(commands, "_list", lambda: Outcome(values, ""))
+    assert main(["people", "--json"]) == 0
+    out = capfd.readouterr().out
+    assert json.loads(out, parse_constant=pytest.fail) == {
+        "path": str(home),
+        "list": [None, 1.5],
+        "worst": None,
+        "none": None,
+        "yes": True,
+    }
 
 
 def test_what_libraries_print_stays_out_of_the_json(capfd, home, monkeypatch):

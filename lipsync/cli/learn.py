@@ -1,4 +1,4 @@
-"""The commands that make datasets and models: prepare, pretrain, finetune."""
+"""The commands that make datasets and models: prepare, pretrain, finetune, card."""
 
 import argparse
 import dataclasses
@@ -90,3 +90,11 @@ def finetune(args: argparse.Namespace, progress: Progress) -> Outcome:
     settings = given(args, "minutes", "seed", "base")
     result = service.learn(dataset, out, consent, progress, device=args.device, resume=args.resume, **settings)
     return Outcome(result.to_json(), f"learned {consent.subject}: {out}")
+
+
+def card(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync card`."""
+    from lipsync.training.card import card
+
+    result = card(args.model, args.data, device=args.device, progress=progress)
+    return Outcome(result.to_json(), result.text())

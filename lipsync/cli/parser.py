@@ -66,6 +66,10 @@ def _add_learning(commands: Any) -> None:
     finetune = _command(commands, "finetune", "learn:finetune", "Learn a person from a dataset.", model=True)
     _add_finetune(finetune)
 
+    card = _command(commands, "card", "learn:card", "Measure a base model or an adapter on a dataset.", model=True)
+    card.add_argument("model", metavar="BASE_OR_ADAPTER", help="name of a base, or an adapter file")
+    card.add_argument("--data", type=Path, required=True, metavar="DATASET")
+
 
 def _add_finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", nargs="?", type=Path, metavar="DATASET", help="default: that of --person")

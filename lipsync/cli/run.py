@@ -10,10 +10,11 @@ import argparse
 import contextlib
 import importlib
 import json
+import math
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the outermost layer: a fault of the program still ends as promised
         traceback.print_exc()
         return _fail(error, f"unexpected {type(error).__name__}: {error} (a fault of lipsync)", FAILED, as_json)
-    _print(json.dumps(outcome.values, ensure_ascii=False, default=str) if as_json else outcome.text)
+    _print(json.dumps(_plain(outcome.values), ensure_ascii=False) if as_json else outcome.text)
     return outcome.code
 
 
@@ -67,6 +68,17 @@ def _fail(error: BaseException, message: str, code: int, as_json: bool) -> int:
     with contextlib.suppress(BrokenPipeError):
         sys.stderr.write(f"lipsync: {message}\n")
     return code
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: paths as text, and null where a number is not one."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _print(text: str) -> None:
