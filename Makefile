@@ -32,7 +32,8 @@ lint: setup
 	$(BIN)/pyright
 
 bench: setup
-	$(BIN)/python -m pytest -q -s tests/bench/run.py
+	PYTHONPATH=. $(BIN)/python tests/bench/speed.py
+	PYTHONPATH=. $(BIN)/python tests/bench/rendered.py --clips 4
 
 clean:
 	rm -rf .venv demo
