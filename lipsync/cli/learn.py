@@ -51,7 +51,7 @@ def _summary(report: dict[str, Any]) -> str:
 def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync pretrain`."""
     from lipsync.model.base import pick_device
-    from lipsync.training.pretrain import PretrainConfig, pretrain
+    from lipsync.training.pretrain import PretrainConfig, pretrain, publish
 
     config = from_mapping(PretrainConfig, _read_settings(args.config), str(args.config))
     if args.seed is not None:
@@ -62,6 +62,8 @@ def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
     device = pick_device(args.device)
     state = pretrain(args.data, args.out, config, resume=args.resume, device=device, progress=progress)
     values = {"run": str(args.out), **dataclasses.asdict(state)}
+    if args.publish:
+        values["base"] = str(publish(args.out, args.publish))
     text = f"{args.out}: {state.step} steps, best score {state.best_score:.4f} at step {state.best_step}"
     return Outcome(values, text)
 

@@ -62,6 +62,7 @@ def _add_learning(commands: Any) -> None:
     pretrain.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     pretrain.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that differ from the usual")
     pretrain.add_argument("--resume", action="store_true", help="continue the run in RUN")
+    pretrain.add_argument("--publish", metavar="NAME", help="write the best weights to checkpoints/NAME when done")
 
     finetune = _command(commands, "finetune", "learn:finetune", "Learn a person from a dataset.", model=True)
     _add_finetune(finetune)

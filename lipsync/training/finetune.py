@@ -25,7 +25,7 @@ from lipsync.training.clipstore import Clip, load_clips
 from lipsync.training.loop import LoopConfig, Task, train
 from lipsync.training.pixel_task import PixelTask, PixelTaskConfig
 from lipsync.training.shape_task import ShapeClip, ShapeTask, ShapeTaskConfig, shape_clips
-from lipsync.training.windows import load_windows
+from lipsync.training.windows import WindowTaskConfig, load_windows
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class FinetuneConfig:
     most_frames: int = 24_000
     lora: LoraSettings = field(default_factory=LoraSettings)
     shape_task: ShapeTaskConfig = field(default_factory=lambda: ShapeTaskConfig(style_share=1.0))
-    pixel_task: PixelTaskConfig = field(default_factory=PixelTaskConfig)
+    pixel_task: PixelTaskConfig = field(
+        default_factory=lambda: PixelTaskConfig(windows=WindowTaskConfig(batch=2, chunk_frames=5), held_out_batches=3)
+    )
     shape_loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(learning_rate=2e-3, warmup_steps=20, ema_decay=0.99, evaluations=6)
     )

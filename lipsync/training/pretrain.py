@@ -1,6 +1,6 @@
 """Train the base: the shape model, the offsets of the footage, then the pixel model. Split by person, never by clip.
 
-RUN/shape/best.safetensors and RUN/pixel/best.safetensors are the results; copied to checkpoints/NAME/ they are a base.
+RUN/shape/best.safetensors and RUN/pixel/best.safetensors are the results; `publish` makes them a base, in bfloat16.
 """
 
 import json
@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from lipsync.errors import DatasetError
-from lipsync.model.checkpoint import load_model
+from lipsync.model.base import checkpoints_folder
+from lipsync.model.checkpoint import load_model, save_model
 from lipsync.model.pixel import PixelModel, PixelModelConfig
 from lipsync.model.speech_to_shape import ShapeModel, ShapeModelConfig
 from lipsync.progress import Progress, Silent
@@ -123,3 +124,12 @@ def pretrain(
         pretrain_shape(datasets, run, config, progress)
     resume = resume and (run / "pixel" / "state.safetensors").is_file()
     return pretrain_pixel(datasets, run, config, resume=resume, device=device, progress=progress)
+
+
+def publish(run: Path, name: str) -> Path:
+    """Write a run's best weights to the checkpoints folder as the base `name`, in bfloat16; returns its folder."""
+    folder = checkpoints_folder() / name
+    for kind in ("shape", "pixel"):
+        model = load_model(run / kind / "best.safetensors", kind)
+        save_model(folder / f"{kind}.safetensors", model, kind, dtype=torch.bfloat16)
+    return folder

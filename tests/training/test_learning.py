@@ -160,7 +160,7 @@ def test_held_out_clips_are_never_trained_on(dataset):
 
 def test_a_broken_manifest_names_the_line(dataset, tmp_path):
     (tmp_path / "manifest.jsonl").write_text((dataset / "manifest.jsonl").read_text() + "{broken\n")
-    with pytest.raises(DatasetError, match="manifest.jsonl:7"):
+    with pytest.raises(DatasetError, match=r"manifest\.jsonl:7"):
         read_manifest(tmp_path)
 
 
