@@ -31,6 +31,7 @@ MESH_TO_68 = np.array(
     ]
 )
 DETECTORS = ("mediapipe", "face-alignment")
+BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
 class FaceDetector(Protocol):
@@ -93,19 +94,23 @@ class MediapipeDetector:
             self._video = face_mesh.FaceMesh(max_num_faces=most_faces, refine_landmarks=True)
             self._still = face_mesh.FaceMesh(True, 1, refine_landmarks=True, min_detection_confidence=0.3)
             self._far = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
-            blank = np.zeros((64, 64, 3), np.uint8)
             for model in (self._video, self._still, self._far):
-                model.process(blank)
+                model.process(BLANK)
+        self._met_face = False
 
     def reset(self) -> None:
         """Forget the faces of the last picture."""
         with _quiet_native_log():
             self._video.reset()
+            self._video.process(BLANK)
+        self._met_face = False
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """All faces, largest first."""
         height, width = image.shape[:2]
-        found = self._video.process(image).multi_face_landmarks or []
+        with contextlib.nullcontext() if self._met_face else _quiet_native_log():  # it speaks again at the first face
+            found = self._video.process(image).multi_face_landmarks or []
+        self._met_face = self._met_face or bool(found)
         faces = [_mesh_face(mesh, width, height) for mesh in found]
         return _by_size(faces or self._detect_far(image))
 
