@@ -1,9 +1,10 @@
 """Learn shape, references and sound → windows: flow matching plus two plain reconstruction terms on x̂.
 
-    loss = |v̂ − v|²·w  +  level·|x̂ − x|·w  +  edges·Σ_s |∇_s x̂ − ∇_s x|·w
+    loss = |v̂ − v|²·w  +  level·|x̂ − x|·w  +  edges·Σ_s |∇_s x̂ − ∇_s x|·w  +  texture·| mean₈|Δx̂| − mean₈|Δx| |·w
 
 w is 1 in the mask and `mouth_weight` around the lips; ∇_s are differences at three scales, which keep lips and teeth
-from washing out where squared error would be content with their mean.
+from washing out where squared error would be content with their mean. mean₈|Δ·| is the mean strength of detail in each
+square of 8 px: detail whose place cannot be known shall at least be there.
 """
 
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class PixelTaskConfig:
     windows: WindowTaskConfig = field(default_factory=WindowTaskConfig)
     level: float = 1.0
     edges: float = 1.0
+    texture: float = 2.0
     flow: float = 0.25
     mouth_weight: float = 4.0
     bfloat16: bool = True
@@ -60,9 +62,18 @@ class PixelTask:
         flow = v_loss(x_hat, x, t, weight)
         level = ((x_hat - x).abs() * weight).sum() / (weight.sum() * 3)
         edges = edge_loss(x_hat, x, weight)
+        texture = texture_loss(x_hat, x, weight)
         loss = self.config.flow * flow + self.config.level * level + self.config.edges * edges
+        loss = loss + self.config.texture * texture
         return StepResult(
-            loss, {"flow": float(flow.detach()), "level": float(level.detach()), "edges": float(edges.detach())}, names
+            loss,
+            {
+                "flow": float(flow.detach()),
+                "level": float(level.detach()),
+                "edges": float(edges.detach()),
+                "texture": float(texture.detach()),
+            },
+            names,
         )
 
     def weight(self, batch: Batch) -> Tensor:
@@ -100,6 +111,12 @@ def edge_loss(x_hat: Tensor, x: Tensor, weight: Tensor) -> Tensor:
             part = w.narrow(dim, 0, w.shape[dim] - 1)
             total = total + ((a.diff(dim=dim) - b.diff(dim=dim)).abs() * part).sum() / (part.sum() * 3 + 1e-6)
     return total / 3
+
+
+def texture_loss(x_hat: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute difference of the mean strength of detail in squares of 8 px, weighted."""
+    a, b, w = (F.avg_pool2d(v.flatten(0, 1), 8) for v in (laplacian(x_hat), laplacian(x), weight))
+    return ((a - b).abs() * w).sum() / (w.sum() + 1e-6)
 
 
 def laplacian(x: Tensor) -> Tensor:
