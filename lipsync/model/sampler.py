@@ -21,7 +21,7 @@ from lipsync.model.pixel import Batch, PixelModel
 class SamplerConfig:
     """`steps` model calls a chunk. `bend` > 0 spends more of them near the noise."""
 
-    steps: int = 2
+    steps: int = 1
     guidance: float = 1.0
     bend: float = 0.5
 
