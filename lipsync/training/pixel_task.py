@@ -84,7 +84,7 @@ class PixelTask:
 
     @torch.inference_mode()
     def evaluate(self) -> dict[str, float]:
-        """On fixed held-out chunks: error (0…2 scale) and sharpness near the lips against real, as rendering would do."""
+        """Held out, fixed chunks: error (0…2 scale) and sharpness near the lips against real, as rendering would do."""
         self.model.eval()
         errors, sharp = [], []
         for x, batch in self.held_out:
