@@ -5,6 +5,7 @@ the shape model), then the look (LoRA on the pixel model). A part of the person'
 best on it is kept, and step 0, the base itself, competes.
 """
 
+import copy
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -72,16 +73,22 @@ class _PersonShape(ShapeTask):
         save_file(lora_tensors(self.wrapped) | {"style": self.style}, path)
 
     def __init__(
-        self, base: Base, wrapped: Any, clips: list[ShapeClip], held_out: list[ShapeClip], config: ShapeTaskConfig
+        self, wrapped: Any, clips: list[ShapeClip], held_out: list[ShapeClip], config: ShapeTaskConfig
     ) -> None:
-        super().__init__(wrapped.get_base_model(), clips, held_out, config)
+        # One name for all clips, labelled or not: without a name no style would be learned.
+        super().__init__(wrapped.get_base_model(), [replace(c, person="them") for c in clips], held_out, config)
         self.wrapped = wrapped
+        nn.init.zeros_(self.styles.weight)  # start as the base's average person
 
     @property
     def style(self) -> torch.Tensor:
+        return self.styles.weight.detach()[0].clone()
+
+    @property
+    def styles(self) -> nn.Embedding:
         styles = self.model.styles
         assert isinstance(styles, nn.Embedding)
-        return styles.weight.detach()[0].clone()
+        return styles
 
     def evaluate(self) -> dict[str, float]:
         rows = [self.follow(clip, self.style) for clip in self.held_out]
@@ -183,7 +190,7 @@ def _learn_shape(
 ) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, float]]]:
     space = base.shape.space
     wrapped = wrap_shape(_copy(base.shape), config.lora)
-    task = _PersonShape(base, wrapped, shape_clips(clips, space), shape_clips(held_out, space), config.shape_task)
+    task = _PersonShape(wrapped, shape_clips(clips, space), shape_clips(held_out, space), config.shape_task)
     loop = replace(config.shape_loop, minutes=config.minutes * config.shape_share)
     before, after = _run(task, loop, run, resume, progress)
     names = {"score": "opening_correlation", "spread": "opening_spread"}
@@ -241,6 +248,4 @@ def _card(before: dict[str, float], after: dict[str, float], names: dict[str, st
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    import copy
-
     return copy.deepcopy(model).train()

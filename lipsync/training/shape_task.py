@@ -115,7 +115,7 @@ class ShapeTask:
         self.model = nn.Module()
         self.model.net = model
         self.model.styles = nn.Embedding(max(1, len(self.people)), model.config.style)
-        nn.init.zeros_(self.model.styles.weight)
+        nn.init.normal_(self.model.styles.weight, std=0.1)  # not zero: film starts at zero, and one must move the other
         self.net = model
         self.device = next(model.parameters()).device
         std = torch.from_numpy(model.space.std).float()

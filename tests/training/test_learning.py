@@ -10,10 +10,10 @@ from lipsync.consent import Consent
 from lipsync.errors import CheckpointError, ConsentError, DatasetError
 from lipsync.model.base import load_base
 from lipsync.model.checkpoint import load_model, save_model
-from lipsync.model.lora import apply_adapter, load_adapter, save_adapter
+from lipsync.model.lora import LoraSettings, apply_adapter, load_adapter, save_adapter, wrap_shape
 from lipsync.model.speech_to_shape import ShapeModel, ShapeModelConfig
 from lipsync.training.clipstore import load_clips, read_manifest
-from lipsync.training.finetune import FinetuneConfig, finetune, hold_out
+from lipsync.training.finetune import FinetuneConfig, _PersonShape, finetune, hold_out
 from lipsync.training.loop import LoopConfig, train
 from lipsync.training.pixel_task import PixelTask, PixelTaskConfig
 from lipsync.training.shape_task import ShapeTask, ShapeTaskConfig, fit_shape_space, shape_clips
@@ -137,6 +137,25 @@ def test_a_person_goes_the_whole_way_round(dataset, base_folder, tmp_path):
     )
     with pytest.raises(ConsentError, match="no consent record"):
         apply_adapter(base, load_adapter(tmp_path / "stripped.safetensors"))
+
+
+def test_pretraining_learns_to_use_styles(dataset, tmp_path):
+    task = _shape_task(dataset)
+    train(task, LoopConfig(steps=6, learning_rate=5e-3, warmup_steps=2, ema_decay=0.5, evaluations=1), tmp_path)
+    assert all(block.film.weight.abs().max() > 1e-4 for block in task.net.blocks)
+
+
+def test_the_style_of_clips_without_a_name_is_learned_too(base_folder, tmp_path):
+    nameless = write_drawn_dataset(tmp_path / "nameless", clips=5, person="")
+    steps = LoopConfig(steps=6, learning_rate=5e-3, warmup_steps=2, ema_decay=0.5, evaluations=6)
+    clips = shape_clips(list(load_clips(nameless)), load_base("base").shape.space)
+    base = tiny_shape()
+    for block in base.blocks:
+        torch.nn.init.normal_(block.film.weight, std=0.1)  # as in a base that has learned styles
+    task = _PersonShape(wrap_shape(base, LoraSettings()), clips[:-1], clips[-1:], ShapeTaskConfig(style_share=1.0))
+    assert not task.style.any()
+    train(task, steps, tmp_path / "run")
+    assert task.style.abs().max() > 1e-4
 
 
 def test_nobody_is_learned_without_consent(dataset, tmp_path):
