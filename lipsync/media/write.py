@@ -196,10 +196,11 @@ class VideoWriter:
     def _video_stream(self, container: OutputContainer) -> VideoStream:
         turn = self.orientation
         width, height = (self.height, self.width) if turn.transposed else (self.width, self.height)
+        # x264's macroblock tree reads memory that it never wrote in small pictures: the same frames, other bytes.
         stream = container.add_stream(
             "libx264",
             rate=self.frame_rate.limit_denominator(1001),
-            options={"crf": str(self.crf), "preset": self.preset, "bf": "0"},
+            options={"crf": str(self.crf), "preset": self.preset, "bf": "0", "x264-params": "mbtree=0"},
             time_base=self.time_base,
             width=width,
             height=height,

@@ -72,7 +72,7 @@ def test_entry_next_to_a_gap_is_soft(base, tmp_path):
 def test_one_seed_one_result(base, tmp_path):
     video = write_video(tmp_path / "in.mp4", speaking(8))
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run(base, video, tmp_path / f"{name}.mp4", config=RenderConfig(seed=seed))
+        run(base, video, tmp_path / f"{name}.mp4", config=RenderConfig(seed=seed, steps=2))  # one step sees no noise
     a, b, c = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
     assert a == b and a != c
 
