@@ -4,6 +4,7 @@ Text counts as speakable when it holds a letter or a digit of any script (Unicod
 """
 
 import unicodedata
+from dataclasses import dataclass
 from typing import Protocol
 
 from lipsync.errors import SpeechError
@@ -13,8 +14,22 @@ FIRST_PICTURE = 0x2190  # arrows, dingbats, emoji: symbols from here on are pict
 SHOWN_CHARACTERS = 40
 
 
+@dataclass(frozen=True)
+class Mark:
+    """How the characters start ≤ i < end of a text are said: with emphasis, or as IPA symbols ("": as written)."""
+
+    start: int
+    end: int
+    emphasis: bool = False
+    ipa: str = ""
+
+
 class Voice(Protocol):
-    """Speaks text. `takes_text` is False where the words are fixed, as in a recording."""
+    """Speaks text. `takes_text` is False where the words are fixed, as in a recording.
+
+    A voice that also knows emphasis and pronunciation has `takes_marks = True`, and its `speak` a keyword
+    `marks: Sequence[Mark] = ()`. Word times are empty where an engine gives none: `lipsync.speech.align` finds them.
+    """
 
     @property
     def name(self) -> str:
@@ -33,6 +48,10 @@ class Voice(Protocol):
 
     def speak(self, text: str, *, speed: float = 1.0) -> Speech:
         """Say `text`, `speed` times as fast as normal. Mono. Raises SpeechError, VoiceError."""
+        ...
+
+    def in_language(self, language: str) -> "Voice":
+        """The same speaker in another language such as "hi". Raises VoiceError where the engine does not speak it."""
         ...
 
 

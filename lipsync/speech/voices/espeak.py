@@ -12,7 +12,7 @@ espeak-ng is GPL-3 software: an optional engine, loaded at run time behind the v
 
 import unicodedata
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import pairwise
 
@@ -108,6 +108,10 @@ class EspeakVoice:
             text=text,
             language=self.language,
         )
+
+    def in_language(self, language: str) -> "EspeakVoice":
+        """The same variant and pitch in another language. Raises VoiceError: see the class."""
+        return replace(self, voice=language + "".join(self.voice.partition("+")[1:]))
 
 
 def _near(wanted: str, known: tuple[str, ...]) -> str:

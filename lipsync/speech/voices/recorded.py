@@ -1,6 +1,6 @@
 """A recorded file as a voice: whatever is asked, its sound is said. Words and their times are unknown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +43,7 @@ class RecordedVoice:
                 "give a file with speech in it"
             )
         return Speech(Sound(sound.samples, sound.sample_rate_hz), text=text, language=self.language)
+
+    def in_language(self, language: str) -> "RecordedVoice":
+        """The same recording, said to be in `language`."""
+        return replace(self, language=language)

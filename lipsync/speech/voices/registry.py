@@ -15,16 +15,21 @@ def voice_names() -> list[str]:
     return [f"espeak:{language}" for language in languages()]
 
 
-def open_voice(name: str | Path = DEFAULT_VOICE) -> Voice:
+def open_voice(name: str | Path = DEFAULT_VOICE, language: str = "") -> Voice:
     """A voice by name.
 
     Args:
         name: "espeak:LANGUAGE[+VARIANT]", or the path of a media file with speech.
+        language: what it shall speak, such as "hi", where the name does not say it or says another.
 
     Raises:
         VoiceError: the name is neither; it names the near ones, and says how a missing engine is installed.
     """
-    text = str(name)
+    voice = _open(str(name))
+    return voice.in_language(language) if language and language != voice.language else voice
+
+
+def _open(text: str) -> Voice:
     engine_name, colon, rest = text.partition(":")
     if colon and engine_name == "espeak":
         return EspeakVoice(rest)
