@@ -73,6 +73,51 @@ class RenderConfig:
     photo_motion: float = 1.0  # 0: the head of a photo stays still
 
 
+@dataclass(frozen=True)
+class LoraSettings:
+    """Ranks and which layers (the ends of their names) are changed; they travel in the adapter."""
+
+    rank: int = 16
+    alpha: float = 16.0
+    shape_rank: int = 4
+    pixel_targets: tuple[str, ...] = (
+        *("qkv", "proj", "fc1", "fc2", "conv1", "conv2", "value"),
+        *("own.0", "own.1", "own.2", "head"),
+    )
+    shape_targets: tuple[str, ...] = ("mix", "out")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """How long and how to learn a person. `minutes` limits all of it; steps 0: as many as fit.
+
+    Learning also ends when `patience` evaluations in a row brought nothing (0: never).
+    """
+
+    minutes: float = 10.0
+    seed: int = 0
+    shape_share: float = 0.2  # of the minutes, for the way of speaking; the rest for the look
+    shape_steps: int = 0
+    pixel_steps: int = 0
+    least_footage_s: float = 8.0
+    good_footage_s: float = 120.0
+    held_out_share: float = 0.12
+    most_frames: int = 24_000
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    shape_learning_rate: float = 2e-3
+    pixel_learning_rate: float = 5e-4
+    warmup_steps: int = 20
+    ema_decay: float = 0.99
+    evaluations: int = 8
+    patience: int = 4
+    save_every_s: float = 60.0
+    batch: int = 2
+    chunk_frames: int = 5
+    foreign_share: float = 0.25  # of the steps that also drive the person with speech of others; 0: never
+    foreign_weight: float = 0.5
+    references: int = 6  # windows of the person kept in the adapter
+
+
 T = TypeVar("T")
 
 

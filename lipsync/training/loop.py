@@ -9,22 +9,28 @@ stopped. The number of steps is fixed at the start, from `steps` or from `minute
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lipsync.errors import CheckpointError, LipsyncError
+from lipsync.errors import Cancelled, CheckpointError, LipsyncError
 from lipsync.progress import Progress, Silent
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How long and how fast to learn. `steps` 0: as many as fit into `minutes`, which is always the limit."""
+    """How long and how fast to learn. `steps` 0: as many as fit into `minutes`, which is always the limit.
+
+    `patience` > 0: stop after so many evaluations in a row without a better score. `save_every_s` > 0: save the state
+    at least so often, besides after every evaluation.
+    """
 
     minutes: float = 10.0
     steps: int = 0
@@ -35,6 +41,9 @@ class LoopConfig:
     ema_decay: float = 0.999
     evaluations: int = 10
     seed: int = 0
+    patience: int = 0
+    save_every_s: float = 0.0
+    log_every: int = 50
 
 
 @dataclass(frozen=True)
@@ -83,17 +92,23 @@ def train(
     resume: bool = False,
     best_score: float = -math.inf,
     progress: Progress | None = None,
+    stage: str = "learning",
+    on_evaluate: Callable[[TrainState], None] | None = None,
 ) -> TrainState:
     """Train until the steps or the minutes are used up; `run`/best.safetensors holds the best weights seen.
+
+    Stopped by the user (Cancelled), it saves where it is first, so that nothing of the run is lost.
 
     Args:
         task: model, loss, evaluation.
         run: folder for log.jsonl, state.safetensors, best.safetensors; one run at a time.
         resume: continue from the state in `run`.
         best_score: what must be beaten for best.safetensors to be written.
+        stage: what progress calls it.
+        on_evaluate: called after each evaluation with the averaged weights in the model: to show samples.
 
     Raises:
-        LipsyncError: a loss was not finite (names step and clips).
+        LipsyncError: a loss was not finite (names step and clips), or the state could not be written (disk full).
         CheckpointError: nothing to resume from, or the state is of another model.
     """
     progress = progress or Silent()
@@ -101,26 +116,40 @@ def train(
     loop = _Loop(task, config, run)
     state = loop.restore() if resume else loop.begin()
     state.best_score = max(state.best_score, best_score)
-    progress.start("learning", state.steps, "steps")
+    progress.start(stage, state.steps, "steps")
     progress.advance(state.step)
     every = max(1, state.steps // max(1, config.evaluations))
     begun = time.monotonic() - state.seconds
-    while state.step < state.steps:
+    saved_s = state.seconds
+    while state.step < state.steps and not _patience_is_over(state, every, config.patience):
         result = loop.step(state)
         state.step += 1
         state.seconds = time.monotonic() - begun
         late = state.seconds > config.minutes * 60
         value = float(result.loss.detach())
-        progress.advance(1, f"loss {value:.4f}")
-        if state.step % 50 == 0:
+        if state.step % config.log_every == 0:
             loop.log(state, result.readings | {"loss": value})
         if state.step % every == 0 or state.step == state.steps or late:
-            loop.evaluate(state)
+            loop.evaluate(state, on_evaluate)
             loop.save(state)
+            saved_s = state.seconds
+        elif config.save_every_s and state.seconds - saved_s > config.save_every_s:
+            loop.save(state)
+            saved_s = state.seconds
+        try:
+            progress.advance(1, f"loss {value:.4f}")
+        except Cancelled:
+            loop.save(state)
+            raise
         if late:
             break
     progress.done(f"best score {state.best_score:.4f} at step {state.best_step}")
     return state
+
+
+def _patience_is_over(state: TrainState, every: int, patience: int) -> bool:
+    """Whether the last `patience` evaluations brought nothing: counted from the saved step, so that resuming agrees."""
+    return 0 < patience <= (state.step // every) - (state.best_step // every)
 
 
 class _Loop:
@@ -173,15 +202,27 @@ class _Loop:
                 self.average[name].lerp_(p, 1 - keep)
         return result
 
-    def evaluate(self, state: TrainState) -> None:
+    def evaluate(self, state: TrainState, on_evaluate: Callable[[TrainState], None] | None = None) -> None:
         live = {name: p.detach().clone() for name, p in self.weights.items()}
         self._put(self.average)
         readings = self.task.evaluate()
         self.log(state, {f"held_out_{k}": v for k, v in readings.items()})
         if readings["score"] > state.best_score:
             state.best_score, state.best_step = readings["score"], state.step
-            self.task.export(self.run / "best.safetensors")
+            self._written(lambda: self.task.export(self.run / "best.safetensors"), state)
+        if on_evaluate:
+            on_evaluate(state)
         self._put(live)
+
+    def _written(self, write: Callable[[], None], state: TrainState) -> None:
+        """Run what writes a file; a failure names the step, and what was there before is still there."""
+        try:
+            write()
+        except (OSError, SafetensorError) as error:
+            raise LipsyncError(
+                f"{self.run}: step {state.step} could not be written ({error}); the last state written is kept: "
+                "make room on the disk, then go on with --resume"
+            ) from error
 
     def _put(self, values: dict[str, Tensor]) -> None:
         with torch.no_grad():
@@ -189,11 +230,13 @@ class _Loop:
                 p.copy_(values[name])
 
     def log(self, state: TrainState, readings: dict[str, float]) -> None:
-        with (self.run / "log.jsonl").open("a") as file:
-            row = {"step": state.step, "seconds": round(state.seconds, 1)} | {
-                k: round(v, 5) for k, v in readings.items()
-            }
-            file.write(json.dumps(row) + "\n")
+        row = {"step": state.step, "seconds": round(state.seconds, 1)} | {k: round(v, 5) for k, v in readings.items()}
+
+        def write() -> None:
+            with (self.run / "log.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+        self._written(write, state)
 
     def save(self, state: TrainState) -> None:
         tensors = {f"live.{n}": p.detach() for n, p in self.weights.items()}
@@ -202,8 +245,15 @@ class _Loop:
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = value
         part = self.run / "state.part"
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"state": json.dumps(asdict(state))})
-        part.replace(self.run / "state.safetensors")
+
+        def write() -> None:
+            try:
+                save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"state": json.dumps(asdict(state))})
+                part.replace(self.run / "state.safetensors")
+            finally:
+                part.unlink(missing_ok=True)
+
+        self._written(write, state)
 
     def restore(self) -> TrainState:
         path = self.run / "state.safetensors"
@@ -215,9 +265,26 @@ class _Loop:
         self._put({n: tensors[f"live.{n}"] for n in self.weights})
         self.average = {n: tensors[f"average.{n}"] for n in self.weights}
         for name, p in self.weights.items():
-            found = {k: tensors[f"optimizer.{k}.{name}"] for k in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimizer.state[p] = found
-        return TrainState(**json.loads(_metadata(path)["state"]))
+            keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{k}.{name}" in tensors]
+            if keys:  # a weight that has had no gradient yet has no state
+                self.optimizer.state[p] = {k: tensors[f"optimizer.{k}.{name}"] for k in keys}
+        state = TrainState(**json.loads(_metadata(path)["state"]))
+        self._forget_after(state.step)
+        return state
+
+    def _forget_after(self, step: int) -> None:
+        """Take rows of steps that will be done again out of the log; a row cut short by a kill goes too."""
+        path = self.run / "log.jsonl"
+        kept = []
+        for line in path.read_text().splitlines() if path.is_file() else []:
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except json.JSONDecodeError:
+                break
+        part = path.with_suffix(".part")
+        part.write_text("".join(kept))
+        part.replace(path)
 
 
 def _metadata(path: Path) -> dict[str, str]:
