@@ -55,6 +55,31 @@ class Voice(Protocol):
         ...
 
 
+_SCRIPTS = {  # first word of a letter's Unicode name → a language of the voices that is written so
+    **{"DEVANAGARI": "hi", "BENGALI": "bn", "GURMUKHI": "pa", "GUJARATI": "gu", "ORIYA": "or", "TAMIL": "ta"},
+    **{"TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml", "SINHALA": "si", "THAI": "th", "MYANMAR": "my"},
+    **{"GEORGIAN": "ka", "HANGUL": "ko", "ETHIOPIC": "am", "CYRILLIC": "ru", "ARABIC": "ar", "HEBREW": "he"},
+    **{"GREEK": "el", "ARMENIAN": "hy", "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "cmn", "LATIN": "en"},
+}
+_URDU, _PERSIAN, _UKRAINIAN = frozenset("ٹڈڑںےھ"), frozenset("پچژگ"), frozenset("іїєґ")
+
+
+def guess_language(text: str) -> str:
+    """The language of a text by its letters alone: that of the commonest script; "en" where there are none."""
+    letters = [c for c in text if unicodedata.category(c)[0] in "LM"]
+    names = [unicodedata.name(c, "").replace("-", " ").split(" ")[0] for c in letters]
+    counts = {script: names.count(script) for script in _SCRIPTS}
+    best = max(counts, key=lambda script: counts[script])
+    if not counts[best]:
+        return "en"
+    found, used = _SCRIPTS[best], set(text.lower())
+    if found == "cmn" and counts["HIRAGANA"] + counts["KATAKANA"]:
+        return "ja"
+    if found == "ar":
+        return "ur" if used & _URDU else "fa" if used & _PERSIAN else "ar"
+    return "uk" if found == "ru" and used & _UKRAINIAN else found
+
+
 def without_pictures(text: str) -> str:
     """Replace emoji and other pictures by spaces, so that none is read out; every other character keeps its place."""
 

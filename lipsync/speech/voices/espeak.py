@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from lipsync.errors import SpeechError, VoiceError
-from lipsync.speech.voices.base import require_speakable
+from lipsync.speech.voices.base import is_speakable, require_speakable
 from lipsync.speech.voices.espeak_library import (
     EVENT_END,
     EVENT_PHONEME,
@@ -176,13 +176,29 @@ def _words(said: Spoken, text: str) -> list[Timed]:
     stops = [event.sample for event in said.events if event.kind != EVENT_WORD and not _is_phoneme(event)]
     words = []
     for event, after in zip(starts, [*starts[1:], None], strict=True):
-        written = text[event.position : after.position if after else None].split()
+        written = list(filter(is_speakable, text[event.position : after.position if after else None].split()))
         following = bisect_right(stops, event.sample)
         stop = stops[following] if following < len(stops) else len(said.samples)
         end = min(stop, after.sample) if after else stop
         if written and end > event.sample:
-            words.append(Timed(_bare(written[0]), event.sample / said.sample_rate_hz, end / said.sample_rate_hz))
+            edges = _edges(written, event.sample, end, said)
+            spans = zip(written, pairwise(edges / said.sample_rate_hz), strict=True)
+            words += [Timed(_bare(word), float(first), float(last)) for word, (first, last) in spans]
     return words
+
+
+def _edges(written: list[str], first: int, last: int, said: Spoken) -> np.ndarray:
+    """Where words begin that are said as one ("to be"), by their letters, at the nearest phonemes; and the end."""
+    letters = np.cumsum([0, *(len(word) for word in written)])
+    even = first + (last - first) * letters / letters[-1]
+    begins = [event.sample for event in said.events if _is_phoneme(event) and first < event.sample < last]
+    edges = [first]
+    for number, wanted in enumerate(even[1:-1], start=1):
+        left = [sample for sample in begins if sample > edges[-1]]
+        many = len(written) - 1 - number  # words after this one need phonemes too
+        left = left[: len(left) - many] or [round(wanted)]
+        edges.append(min(left, key=lambda sample: abs(sample - wanted)))
+    return np.array([*edges, last])
 
 
 def _bare(word: str) -> str:

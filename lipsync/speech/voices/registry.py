@@ -1,4 +1,4 @@
-"""Voices by name: "espeak:en", "espeak:hi+f3", or the path of a recording."""
+"""Voices by name: "espeak:hi+f3", "openai:http://127.0.0.1:8880/v1#af_heart" (server.py), or a recording's path."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def open_voice(name: str | Path = DEFAULT_VOICE, language: str = "") -> Voice:
     """A voice by name.
 
     Args:
-        name: "espeak:LANGUAGE[+VARIANT]", or the path of a media file with speech.
+        name: "espeak:LANGUAGE[+VARIANT]", "openai:URL[?settings]#VOICE", or the path of a media file with speech.
         language: what it shall speak, such as "hi", where the name does not say it or says another.
 
     Raises:
@@ -33,9 +33,16 @@ def _open(text: str) -> Voice:
     engine_name, colon, rest = text.partition(":")
     if colon and engine_name == "espeak":
         return EspeakVoice(rest)
+    if colon and engine_name == "openai":
+        from lipsync.speech.voices.server import open_server
+
+        return open_server(rest)
     if Path(text).is_file():
         from lipsync.speech.voices.recorded import RecordedVoice
 
         return RecordedVoice(Path(text))
     hint = "no such file" if Path(text).suffix or "/" in text else "no such voice"
-    raise VoiceError(f'{text!r}: {hint}; give "espeak:" and a language such as "espeak:en", or a sound or video file')
+    raise VoiceError(
+        f'{text!r}: {hint}; give "espeak:" and a language such as "espeak:en", or '
+        '"openai:" and the address of a server such as "openai:http://127.0.0.1:8880/v1#af_heart", or a sound or video file'
+    )
