@@ -154,7 +154,7 @@ def _sounding(mel: np.ndarray) -> tuple[int, int]:
 
 def _features(mel: np.ndarray) -> np.ndarray:
     """(T, 2·CEPSTRA): normalised cepstra and their slopes."""
-    cepstra = dct(mel, type=2, norm="ortho", axis=1)[:, :CEPSTRA]
+    cepstra = np.asarray(dct(mel, type=2, norm="ortho", axis=1))[:, :CEPSTRA]
     heard = cepstra[~_silent(mel)]
     cepstra = (cepstra - heard.mean(0)) / (heard.std(0) + 1e-6)
     slopes = librosa.feature.delta(cepstra, width=SLOPE_FRAMES, axis=0, mode="nearest")

