@@ -64,16 +64,22 @@ class Tracker:
     def update(self, frame: Frame) -> list[Face]:
         """Take the next frame; returns the faces seen in it."""
         small = thumbnail(frame.image)
-        if self._thumbnail is not None and is_cut(self._thumbnail, small):
-            self.cuts.append(len(self.times_s))
-            self._closed += self._open
-            self._open = []
+        cut = self._thumbnail is not None and is_cut(self._thumbnail, small)
+        if cut:
             self.detector.reset()
         self._thumbnail = small
         faces = self.detector.detect(frame.image)
-        self._assign(faces, frame.time_s)
-        self.times_s.append(frame.time_s)
+        self.take(faces, frame.time_s, cut)
         return faces
+
+    def take(self, faces: list[Face], time_s: float, cut: bool) -> None:
+        """The same for a frame whose faces are known already; `cut`: a new shot begins with it."""
+        if cut:
+            self.cuts.append(len(self.times_s))
+            self._closed += self._open
+            self._open = []
+        self._assign(faces, time_s)
+        self.times_s.append(time_s)
 
     def _assign(self, faces: list[Face], time_s: float) -> None:
         left = list(faces)

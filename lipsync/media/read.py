@@ -13,13 +13,13 @@ from heapq import heappop, heappush
 from pathlib import Path
 
 import av
-import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from lipsync.errors import MediaError
-from lipsync.media.colour import matrix_of, to_rgb
+from lipsync.media.colour import matrix_of
 from lipsync.media.orient import Orientation, orientation_of
+from lipsync.media.picture import Picture
 from lipsync.media.source import Source, open_source, picture_stream, sound_stream
 from lipsync.types import Frame, VideoInfo
 
@@ -43,7 +43,7 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def read_frames(
-    path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, tolerant: bool = False
+    path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, tolerant: bool = False, count: bool = True
 ) -> Iterator[Frame]:
     """Yield the pictures shown at start_s ≤ time < end_s, in order; memory does not grow with length.
 
@@ -52,6 +52,7 @@ def read_frames(
         start_s: on the source's clock; 0 or less means from the first picture, even one with a negative time.
         end_s: on the source's clock; None: to the end.
         tolerant: skip what is broken instead of raising.
+        count: False: `index` counts from start_s, which saves reading through everything before it.
 
     Yields:
         Frame: upright uint8 (H, W, 3) RGB; `index` counts from the file's first picture; times strictly increase.
@@ -59,6 +60,17 @@ def read_frames(
     Raises:
         MediaError: not media; or at the break of a damaged or truncated file, naming its time, after every picture
             before it has been yielded (unless `tolerant`).
+    """
+    for picture in read_pictures(path, start_s=start_s, end_s=end_s, tolerant=tolerant):
+        yield Frame(picture.rgb(), picture.index, picture.time_s, picture.pts)
+
+
+def read_pictures(
+    path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, tolerant: bool = False
+) -> Iterator[Picture]:
+    """The same as `read_frames`, but as they were decoded: what needs only a part of a picture converts only that.
+
+    Args, errors: see `read_frames`.
     """
     with open_source(path) as source:
         stream = picture_stream(source)
@@ -79,8 +91,7 @@ def read_frames(
                     f"{source.path}: the picture changes from {size[0]}×{size[1]} to {frame.width}×{frame.height} px "
                     f"at {time_s:.3f} s; split the file there or scale it to one size"
                 )
-            image = turn.upright(to_rgb(frame))
-            yield Frame(np.ascontiguousarray(image), index, time_s, pts)
+            yield Picture(frame, turn, index, time_s, pts)
             index += 1
 
 
@@ -153,10 +164,18 @@ def _timed(
         yield frame, pts
 
 
-def _seek(source: Source, stream: VideoStream, start_s: float) -> int:
-    """Go to the last key picture before start_s; the number of pictures before start_s (packets, not decoded)."""
+def _seek(source: Source, stream: VideoStream, start_s: float, count: bool) -> int:
+    """Go to the last key picture before start_s; the number of pictures before it (packets), 0 without `count`."""
     time_base, zero = _time_base(stream), source.zero_pts(_time_base(stream))
     start = zero + round(Fraction(start_s - _MICROSECOND) / time_base)
+    before = _pictures_before(source, stream, start) if count else 0
+    with suppress(av.FFmpegError):  # not seekable: decoding starts at the beginning instead
+        source.container.seek(start, stream=stream, backward=True)
+    return before
+
+
+def _pictures_before(source: Source, stream: VideoStream, start: int) -> int:
+    """How many pictures are shown before pts `start`."""
     before = 0
     with open_source(source.path) as counting:
         for packet in counting.container.demux(counting.container.streams[stream.index]):
@@ -166,8 +185,6 @@ def _seek(source: Source, stream: VideoStream, start_s: float) -> int:
             before += stated < start
             if packet.dts is not None and packet.dts >= start:
                 break
-    with suppress(av.FFmpegError):  # not seekable: decoding starts at the beginning instead
-        source.container.seek(start, stream=stream, backward=True)
     return before
 
 
