@@ -91,6 +91,47 @@ def from_rgb(image: np.ndarray, pixel_format: str, colour: dict[str, int]) -> Vi
     return VideoFrame.from_ndarray(planes.reshape(height * 3 // 2, width), format="yuv420p")
 
 
+def planes_of(
+    image: np.ndarray, matrix: Colorspace, full: bool, sampling: tuple[int, int], *, offset: bool = True
+) -> list[np.ndarray]:
+    """RGB (H, W, 3), 0…255 or differences of such, as Y (H, W), U and V (H/down, W/across), all float32.
+
+    Args:
+        full: full range, else limited.
+        sampling: pixels across and down that share a chroma sample; they divide the size.
+        offset: False leaves out the constants, for differences.
+    """
+    across, down = sampling
+    weights = _weights(matrix, full).astype(np.float32)
+    if not offset:
+        weights[:, 3] = 0
+    yuv = cv2.transform(np.asarray(image, np.float32), weights)
+    along_row = _ALONG_ROW if across == 2 else np.ones(1)
+    along_column = _ALONG_COLUMN if down == 2 else np.ones(1)
+    anchor = (len(along_row) // 2, 0)
+    placed = cv2.sepFilter2D(
+        yuv[..., 1:], -1, along_row, along_column, anchor=anchor, borderType=cv2.BORDER_REPLICATE
+    )[::down, ::across]
+    return [yuv[..., 0], placed[..., 0], placed[..., 1]]
+
+
+def rgb_of(
+    planes: list[np.ndarray], matrix: Colorspace, full: bool, sampling: tuple[int, int], bits: int
+) -> np.ndarray:
+    """Planes Y (H, W), U and V (H/down, W/across) of `bits` as uint8 (H, W, 3) RGB; chroma interpolated linearly."""
+    (height, width), (across, down) = planes[0].shape, sampling
+    luma, chroma = planes[0].astype(np.float32), np.dstack(planes[1:]).astype(np.float32)
+    if across > 1 or down > 1:
+        to_chroma = np.array([[1 / across, 0, 0], [0, 1 / down, 0.5 / down - 0.5]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        chroma = cv2.warpAffine(chroma, to_chroma, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    weights = _weights(matrix, full)
+    inverse = np.linalg.inv(weights[:, :3])
+    scale = 2.0 ** (8 - bits)
+    to_rgb = np.c_[inverse * scale, -inverse @ weights[:, 3]].astype(np.float32)
+    return np.clip(np.rint(cv2.transform(np.dstack([luma, chroma]), to_rgb)), 0, 255).astype(np.uint8)
+
+
 def _weights(matrix: Colorspace, full: bool) -> np.ndarray:
     """(3, 4): R, G, B and 1 → Y, U, V."""
     kr, kb = _KR_KB[matrix]
