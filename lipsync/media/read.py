@@ -61,12 +61,12 @@ def read_frames(
         MediaError: not media; or at the break of a damaged or truncated file, naming its time, after every picture
             before it has been yielded (unless `tolerant`).
     """
-    for picture in read_pictures(path, start_s=start_s, end_s=end_s, tolerant=tolerant):
+    for picture in read_pictures(path, start_s=start_s, end_s=end_s, tolerant=tolerant, count=count):
         yield Frame(picture.rgb(), picture.index, picture.time_s, picture.pts)
 
 
 def read_pictures(
-    path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, tolerant: bool = False
+    path: str | Path, *, start_s: float = 0.0, end_s: float | None = None, tolerant: bool = False, count: bool = True
 ) -> Iterator[Picture]:
     """The same as `read_frames`, but as they were decoded: what needs only a part of a picture converts only that.
 
@@ -74,7 +74,7 @@ def read_pictures(
     """
     with open_source(path) as source:
         stream = picture_stream(source)
-        index = _seek(source, stream, start_s) if start_s > 0 else 0
+        index = _seek(source, stream, start_s, count) if start_s > 0 else 0
         size, turn = None, Orientation()
         for frame, pts in _timed(source, stream, _decoded(source, stream, tolerant)):
             time_s = float(pts * _time_base(stream))

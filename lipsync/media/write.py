@@ -8,8 +8,10 @@ they describe a photo, not a video.
 No B-frames: pictures are stored in the order they are shown, so that the track's length comes out right at a variable
 frame rate (measured: 65 ms short with them) and a reader that ignores edit lists sees the same times.
 
-Sizes are kept exactly. H.264 can code an odd width or height only without chroma subsampling, so those are written as
-4:4:4, which browsers' and desktop software decoders play and some hardware decoders do not; even sizes are 4:2:0.
+Pictures that come as they were decoded (`Picture`) go to the encoder in their own planes. Sizes are kept exactly, and
+so are chroma subsampling and depth (8 or 10 bits) where the source has a format that H.264 knows; anything else is
+4:2:0. H.264 can code an odd width or height only without chroma subsampling, so those are written as 4:4:4, which
+browsers' and desktop software decoders play and some hardware decoders do not.
 
 Sound is coded while pictures come and interleaved with them; what is longer than the pictures stays. MP4 shows
 nothing before time zero: where the first picture's time is negative, all times, the sound's too, move by that much.
@@ -25,11 +27,14 @@ from typing import Self
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from lipsync.errors import MediaError
-from lipsync.media.colour import BT709, describes_video, from_rgb
+from lipsync.media.colour import BT709, describes_video, from_rgb, matrix_of, planes_of
 from lipsync.media.orient import turned
+from lipsync.media.picture import Picture, plane_format, planar, planes, subsampling
 from lipsync.media.sound import SoundTrack
 from lipsync.media.whole import WholeFile
 from lipsync.types import Sound, VideoInfo
@@ -97,7 +102,10 @@ class VideoWriter:
                 f"file:{self.file.part}",
                 mode="w",
                 format="mov" if self.path.suffix.lower() == ".mov" else "mp4",
-                container_options={"movflags": "+faststart"},
+                container_options={
+                    "movflags": "+faststart",
+                    "movie_timescale": str(movie_timescale(self.time_base)),
+                },
             )
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{self.path}: cannot be written ({error.strerror}); check the folder") from error
@@ -111,11 +119,11 @@ class VideoWriter:
             raise
         return self
 
-    def write(self, image: np.ndarray, time_s: float | None = None, pts: int | None = None) -> None:
-        """Append one upright picture, uint8 (H, W, 3) RGB.
+    def write(self, image: np.ndarray | Picture, time_s: float | None = None, pts: int | None = None) -> None:
+        """Append one upright picture, uint8 (H, W, 3) RGB, or one as it was decoded from `like`.
 
         Args:
-            image: the picture.
+            image: the picture; a decoded one goes to the encoder in its own planes, unconverted.
             time_s: when it is shown; used where `pts` is not given.
             pts: the same in ticks of `like.time_base`: exact. With neither, the next tick of `frame_rate`.
 
@@ -124,15 +132,10 @@ class VideoWriter:
         """
         if self._container is None or self._stream is None:
             raise MediaError(f"{self.path}: the writer is not open; use it in a with statement")
-        if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
-            raise MediaError(
-                f"{self.path}: picture {self.frames} is {image.dtype} {image.shape}, "
-                f"expected uint8 {(self.height, self.width, 3)}"
-            )
+        frame = self._frame(image, self._stream.pix_fmt or "yuv420p")
         pts = self._pts(time_s, pts)
-        coded = np.ascontiguousarray(self.orientation.coded(image))
-        frame = from_rgb(coded, self._stream.pix_fmt or "yuv420p", self.colour)
         frame.pts, frame.time_base = pts, self.time_base
+        frame.pict_type = 0  # a decoded frame still says what it was coded as, which x264 would obey
         frame.duration = max(1, round(1 / (self.frame_rate * self.time_base)))
         try:
             self._container.mux(self._stream.encode(frame))
@@ -177,6 +180,36 @@ class VideoWriter:
             self._container = None
         self.file.drop()
 
+    def _frame(self, image: np.ndarray | Picture, pixel_format: str) -> VideoFrame:
+        """The picture as the encoder takes it. Raises MediaError for another size or type than announced."""
+        if isinstance(image, Picture):
+            if image.size != (self.width, self.height):
+                raise MediaError(
+                    f"{self.path}: picture {self.frames} is {image.size}, expected {(self.width, self.height)}"
+                )
+            named = plane_format(image.frame.format.name, image.frame.width, image.frame.height)
+            if named == pixel_format and image.turn == self.orientation:
+                return planar(image.frame, named)
+            image = image.rgb()
+        if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
+            raise MediaError(
+                f"{self.path}: picture {self.frames} is {image.dtype} {image.shape}, "
+                f"expected uint8 {(self.height, self.width, 3)}"
+            )
+        return self._from_rgb(np.ascontiguousarray(self.orientation.coded(image)), pixel_format)
+
+    def _from_rgb(self, coded: np.ndarray, pixel_format: str) -> VideoFrame:
+        if pixel_format in ("yuv420p", "yuv444p"):
+            return from_rgb(coded, pixel_format, self.colour)
+        height, width = coded.shape[:2]
+        frame, bits = VideoFrame(width, height, pixel_format), 10 if pixel_format.endswith("10le") else 8
+        full = self.colour.get("color_range") == ColorRange.JPEG
+        matrix = matrix_of(self.colour.get("colorspace", 2), height)
+        made = planes_of(coded, matrix, full, subsampling(pixel_format))
+        for plane, values in zip(planes(frame), made, strict=True):
+            plane[:] = np.clip(np.rint(values * 2 ** (bits - 8)), 0, 2**bits - 1)
+        return frame
+
     def _pts(self, time_s: float | None, pts: int | None) -> int:
         if pts is None:
             exact_s = Fraction(self.frames) / self.frame_rate if time_s is None else Fraction(time_s)
@@ -205,7 +238,7 @@ class VideoWriter:
             width=width,
             height=height,
         )
-        stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+        stream.pix_fmt = self._pixel_format(width, height)
         context = stream.codec_context
         for name, value in self.colour.items():
             setattr(context, name, value)
@@ -214,6 +247,20 @@ class VideoWriter:
         if turn.rotation:
             stream.set_display_rotation(-turn.rotation)
         return stream
+
+
+    def _pixel_format(self, width: int, height: int) -> str:
+        """The source's own where H.264 has it, else 4:2:0, or 4:4:4 for odd sizes."""
+        if self.like is not None and describes_video(self.like):
+            named = plane_format(self.like.pixel_format, width, height)
+            if named:
+                return named
+        return "yuv444p" if width % 2 or height % 2 else "yuv420p"
+
+
+def movie_timescale(time_base: Fraction) -> int:
+    """Ticks a second of an MP4's own clock, in which edit lists state where a track begins: the pictures' exactly."""
+    return time_base.denominator * -(-1000 // time_base.denominator)
 
 
 def _fine_base(frame_rate: Fraction) -> Fraction:
