@@ -1,55 +1,56 @@
-"""A script: what shall be spoken, by whom, with which pauses; and its speech.
+r"""A script: what shall be spoken, by whom, with which pauses.
 
-    ANNA: Good morning. [pause 0.5] How are you?      a line in capitals and a colon names the speaker of that line
-    BEN JR: Fine!
-    Any other line is spoken by the narrator.
+    ---                                                    a header, if wanted: who is who (see `lipsync say --cast`)
+    ANNA: person=Anna voice=espeak:en+f3
+    ---
+    ANNA: Good morning. [pause 0.5] How are you?           a line in capitals and a colon names the speaker of that line
+    BEN JR: [strong: Fine!] And in [say nəˈvɑːdə: Nevada]? emphasis; pronunciation in IPA
+    ANNA: As they say, [lang hi: सब ठीक है].               another language, spoken by the same voice
+    Any other line is spoken by the narrator.              \[ and \] are brackets that are read
 
-Markup is `[pause SECONDS]` alone; anything else in square brackets is an error, so that nothing is read out or dropped
-by mistake. An explicit pause takes the place of the usual one between sentences or lines. Sentences end at . ! ? … and
-their kin: । ॥ (Devanagari), 。！？ (Chinese, Japanese), ؟ ۔ (Arabic, Urdu), ։ (Armenian), ። (Ethiopic), ။ (Burmese).
+Anything else in square brackets is an error that names its line and column, so that nothing is read out or dropped by
+mistake. Markup does not nest. An explicit pause takes the place of the usual one between sentences or lines.
 """
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import librosa
-import numpy as np
+from lipsync.errors import SpeechError
+from lipsync.speech.voices.base import Mark, is_speakable, nothing_to_say
 
-from lipsync.errors import SpeechError, VoiceError
-from lipsync.progress import Progress, Silent
-from lipsync.speech.voices.base import Voice, is_speakable, nothing_to_say
-from lipsync.types import Sound, Speech, Timed
-
-SENTENCE_PAUSE_S = 0.3
-LINE_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
+LANGUAGE_PAUSE_S = 0.08  # where the language changes within a line
 LONGEST_NAME = 30
+CAST_KEYS = ("person", "template", "adapter", "voice", "face", "speed")
 
-_ENDS_ANYWHERE = "।॥。！？｡؟۔።፧။៕։‽"  # no space need follow
-_ENDS_BEFORE_SPACE = ".!?…"
-_CLOSERS = "\"'”’»›」』】）)"
-_END = re.compile(
-    rf"(?:[{_ENDS_ANYWHERE}][{_ENDS_ANYWHERE}{_ENDS_BEFORE_SPACE}]*[{_CLOSERS}]*\s*"
-    rf"|[{_ENDS_BEFORE_SPACE}]+[{_CLOSERS}]*(?:\s+|$)"
-    r"|\n\s*)"
-)
-_ABBREVIATIONS = frozenset(
-    {"mr", "mrs", "ms", "dr", "prof", "sr", "sra", "dra", "jr", "st", "vs", "e.g", "i.e", "z.b", "bzw", "डॉ"}
-)
 _NAME = re.compile(rf"\s*([^\W\d_][^:：\[\]!?,।]{{0,{LONGEST_NAME - 1}}})[:：](?:\s+|(?<=：)|$)")
-_MARKUP = re.compile(r"\[([^\]\n]*)(\]?)")
+_BRACKET = re.compile(r"\\([\[\]])|\[([^\[\]\n]*)(\]?)|\]")
 _PAUSE = re.compile(r"\s*pause\s+(\d+(?:\.\d+)?)\s*(s|ms)?\s*", re.IGNORECASE)
+_STRONG = re.compile(r"\s*strong\s*:\s*(.*\S)\s*", re.IGNORECASE)
+_SAY = re.compile(r"\s*say\s+([^:]*\S)\s*:\s*(.*\S)\s*", re.IGNORECASE)
+_LANG = re.compile(r"\s*lang\s+([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)\s*:\s*(.*\S)\s*", re.IGNORECASE)
+KNOWN = "[pause 0.5], [strong: WORDS], [say IPA: WORD], [lang hi: WORDS]; \\[ is a bracket that is read"
 
 
 @dataclass(frozen=True)
 class Line:
-    """Text without markup and who says it; "" is the narrator."""
+    """Text without markup, who says it ("" is the narrator), how, and in which language ("" is the voice's own)."""
 
     text: str
     speaker: str = ""
+    marks: tuple[Mark, ...] = ()
+    language: str = ""
+
+    def part(self, first: int, last: int) -> "Line":
+        """The characters first ≤ i < last, without the space around them, with the marks that they bear."""
+        first += len(self.text[first:last]) - len(self.text[first:last].lstrip())
+        text = self.text[first:last].rstrip()
+        clipped = [(max(0, m.start - first), min(len(text), m.end - first), m) for m in self.marks]
+        marks = tuple(replace(mark, start=start, end=end) for start, end, mark in clipped if start < end)
+        return replace(self, text=text, marks=marks)
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ class Pause:
 
 @dataclass(frozen=True)
 class Script:
-    """Lines and pauses in order."""
+    """Lines and pauses in order; `cast`: settings by speaker, as the header has them."""
 
     parts: tuple[Line | Pause, ...]
+    cast: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     @property
     def speakers(self) -> list[str]:
@@ -77,7 +79,7 @@ class Script:
 
 
 def read_script(path: Path, *, speakers: Collection[str] = ()) -> Script:
-    """Parse a UTF-8 text file. Raises SpeechError that names the file, and the line of a fault."""
+    """Parse a UTF-8 text file. Raises SpeechError that names the file, and the line and column of a fault."""
     try:
         return parse_script(Path(path).read_text(encoding="utf-8-sig"), speakers=speakers)
     except OSError as error:
@@ -96,158 +98,115 @@ def parse_script(text: str, *, speakers: Collection[str] = ()) -> Script:
         speakers: names that count as speakers in any case of letters and in scripts that have none.
 
     Raises:
-        SpeechError: markup is unknown or left open (names it and its line), or nothing in it can be spoken.
+        SpeechError: markup is unknown, empty or left open (names it, its line and column), the header is malformed,
+            or nothing in it can be spoken.
     """
-    known = {name.casefold(): name for name in speakers}
+    rows = text.splitlines()
+    cast, begin = _read_header(rows)
+    known = {name.casefold(): name for name in [*speakers, *cast]}
     parts: list[Line | Pause] = []
-    for number, row in enumerate(text.splitlines(), start=1):
+    for number, row in enumerate(rows[begin:], start=begin + 1):
         match = _NAME.match(row)
         name = match[1].strip() if match else ""
         speaker = known.get(name.casefold(), name if name == name.upper() != name.lower() else "")
-        spoken = row[match.end() :] if match and speaker else row
-        parts += _parse_row(spoken, speaker, number)
+        parts += _parse_row(row, match.end() if match and speaker else 0, speaker, number)
     if not any(isinstance(part, Line) for part in parts):
         raise nothing_to_say(text)
-    return Script(tuple(parts))
+    return Script(tuple(parts), tuple(cast.items()))
 
 
-def _parse_row(row: str, speaker: str, number: int) -> list[Line | Pause]:
-    parts: list[Line | Pause] = []
-    position = 0
-    for markup in _MARKUP.finditer(row):
-        pause = _PAUSE.fullmatch(markup[1])
-        if not markup[2] or not pause:
-            fault = "unknown markup" if markup[2] else "markup without its closing bracket"
-            raise SpeechError(f"line {number}: {fault} {markup[0]!r}; known: [pause SECONDS], such as [pause 0.5]")
-        seconds = float(pause[1]) / (1000 if (pause[2] or "").lower() == "ms" else 1)
-        if seconds > LONGEST_PAUSE_S:
-            raise SpeechError(f"line {number}: {markup[0]!r} is longer than {LONGEST_PAUSE_S:g} s")
-        parts += [Line(row[position : markup.start()].strip(), speaker), Pause(seconds)]
-        position = markup.end()
-    parts.append(Line(row[position:].strip(), speaker))
-    return [part for part in parts if isinstance(part, Pause) or is_speakable(part.text)]
+def _read_header(rows: list[str]) -> tuple[dict[str, dict[str, str]], int]:
+    """The cast between two lines of "---" at the top, and the number of rows that the header takes."""
+    first = next((number for number, row in enumerate(rows) if row.strip()), 0)
+    if not rows or rows[first].strip() != "---":
+        return {}, 0
+    cast: dict[str, dict[str, str]] = {}
+    for number, row in enumerate(rows[first + 1 :], start=first + 2):
+        if row.strip() == "---":
+            return cast, number
+        name, colon, settings = row.partition(":")
+        if row.strip() and not (colon and is_speakable(name)):
+            raise SpeechError(f"line {number}: {row.strip()!r}; expected in the header: NAME: person=… voice=… …")
+        if row.strip():
+            cast[name.strip()] = parse_cast(settings, f"line {number}")
+    raise SpeechError(f"line {first + 1}: the header has no end; close it with a line of ---")
 
 
-def split_sentences(text: str) -> list[str]:
-    """Sentences with the space after them: joined they are `text` again. None is empty."""
-    ends = [match.end() for match in _END.finditer(text) if _ends_sentence(text, match)]
-    edges = sorted({0, *ends, len(text)})
-    return [text[first:last] for first, last in pairwise(edges)]
-
-
-def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    """Whether the mark found ends a sentence: not before a small letter, nor after "Dr." or an initial."""
-    mark = match[0].rstrip()
-    if "\n" in match[0] or mark[0] in _ENDS_ANYWHERE:
-        return True
-    if text[match.end() : match.end() + 1].islower():
-        return False
-    words = text[max(0, match.start() - 20) : match.start()].split()
-    before = words[-1].lstrip("(\"'“‘«¿¡") if words else ""
-    is_initial = len(before) == 1 and before.isupper()
-    return mark != "." or not (is_initial or before.lower() in _ABBREVIATIONS)
-
-
-def speak_script(
-    script: Script | str,
-    voice: Voice | Mapping[str, Voice],
-    *,
-    speed: float = 1.0,
-    progress: Progress | None = None,
-) -> Speech:
-    """Speak a script: sentence after sentence, with exact silence between.
-
-    Args:
-        script: parsed, or its text.
-        voice: one for everybody, or one for each speaker ("" is the narrator).
-        speed: of the speech; pauses keep their length.
-        progress: told each sentence.
-
-    Returns:
-        Speech at the first voice's sample rate, times from the first sample. A recording given as the one voice is
-        returned whole, whatever the script.
+def parse_cast(settings: str, where: str) -> dict[str, str]:
+    """The settings in "person=Anna voice=espeak:en+f3"; a value with spaces stands in quotes; a lone word is a person.
 
     Raises:
-        SpeechError: see `parse_script`.
-        VoiceError: a speaker has no voice (names those that have), or a recording is to speak a part.
+        SpeechError: a key is unknown or twice there, or a value is empty or left open; begins with `where`.
     """
-    if not isinstance(voice, Mapping) and not voice.takes_text:
-        return voice.speak(script if isinstance(script, str) else script.text, speed=speed)
-    names = voice.keys() if isinstance(voice, Mapping) else ()
-    parsed = parse_script(script, speakers=names) if isinstance(script, str) else script
-    progress = progress or Silent()
-    pieces = _plan(parsed)
-    progress.start("speaking", total=sum(isinstance(piece, Line) for piece in pieces), unit="sentence")
-    spoken: list[Speech | Pause] = []
-    for piece in pieces:
-        if isinstance(piece, Pause):
-            spoken.append(piece)
-        else:
-            spoken.append(_voice_of(piece.speaker, voice).speak(piece.text, speed=speed))
-            progress.advance()
-    progress.done()
-    return join_speech(spoken)
-
-
-def _plan(script: Script) -> list[Line | Pause]:
-    """One `Line` a sentence, and the usual pauses where the script gives none."""
-    plan: list[Line | Pause] = []
-    for part in script.parts:
-        if isinstance(part, Pause):
-            plan.append(part)
-            continue
-        if plan and isinstance(plan[-1], Line):
-            plan.append(Pause(LINE_PAUSE_S))
-        for sentence in filter(is_speakable, split_sentences(part.text)):
-            if plan and isinstance(plan[-1], Line):
-                plan.append(Pause(SENTENCE_PAUSE_S))
-            plan.append(Line(sentence.strip(), part.speaker))
-    return plan
-
-
-def _voice_of(speaker: str, voice: Voice | Mapping[str, Voice]) -> Voice:
-    if not isinstance(voice, Mapping):
-        return voice
-    voices = {name.casefold(): given for name, given in voice.items()}
-    found = voices.get(speaker.casefold())
-    if found is None:
-        known = ", ".join(sorted(name or "the narrator" for name in voice)) or "none"
-        raise VoiceError(f"no voice for {speaker or 'the narrator'}; there are voices for: {known}")
-    if not found.takes_text:
-        raise VoiceError(
-            f"the recording {found.name} cannot speak a part of a script; give {speaker} a voice that speaks"
-        )
+    try:
+        words = shlex.split(settings, posix=True)
+    except ValueError as error:
+        raise SpeechError(f"{where}: {settings.strip()!r}: a quote is left open") from error
+    if len(words) == 1 and "=" not in words[0]:
+        return {"person": words[0]}
+    found: dict[str, str] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in CAST_KEYS or not value or key in found:
+            fault = "no value" if key in CAST_KEYS and not value else "twice there" if key in found else "unknown"
+            raise SpeechError(f"{where}: {word!r} is {fault}; known: {', '.join(f'{k}=…' for k in CAST_KEYS)}")
+        found[key] = value
     return found
 
 
-def join_speech(pieces: list[Speech | Pause]) -> Speech:
-    """Speech and silence end to end, at the first speech's sample rate; pauses are whole samples of exact zeros."""
-    first = next((piece for piece in pieces if isinstance(piece, Speech)), None)
-    if first is None:
-        raise nothing_to_say("")
-    rate_hz = first.sound.sample_rate_hz
-    chunks: list[np.ndarray] = []
-    words: list[Timed] = []
-    phonemes: list[Timed] = []
-    total = 0
-    for piece in pieces:
-        if isinstance(piece, Pause):
-            chunk = np.zeros(round(piece.seconds * rate_hz), dtype=np.float32)
+def _parse_row(row: str, start: int, speaker: str, number: int) -> list[Line | Pause]:
+    """The lines and pauses of one row from column `start` on."""
+    parts: list[Line | Pause] = []
+    text, marks = "", list[Mark]()
+
+    def flush() -> Iterator[Line]:
+        line = Line(text, speaker, tuple(marks)).part(0, len(text))
+        return iter([line] if is_speakable(line.text) else [])
+
+    position = start
+    for bracket in _BRACKET.finditer(row, start):
+        text += row[position : bracket.start()]
+        position = bracket.end()
+        where = f"line {number}, column {bracket.start() + 1}"
+        if bracket[1]:
+            text += bracket[1]
+        elif strong := _match(_STRONG, bracket, where):
+            marks.append(Mark(len(text), len(text) + len(strong[1]), emphasis=True))
+            text += strong[1]
+        elif said := _match(_SAY, bracket, where):
+            marks.append(Mark(len(text), len(text) + len(said[2]), ipa=said[1]))
+            text += said[2]
+        elif spoken := _match(_LANG, bracket, where):
+            inner = Line(spoken[2], speaker, (), spoken[1].lower().replace("_", "-"))
+            around: list[Line | Pause] = [*flush(), inner]
+            parts += [piece for line in around for piece in (line, Pause(LANGUAGE_PAUSE_S))]
+            text, marks = "", []
         else:
-            chunk = _at_rate(piece.sound, rate_hz)
-            words += _shift(piece.words, total / rate_hz)
-            phonemes += _shift(piece.phonemes, total / rate_hz)
-        chunks.append(chunk)
-        total += len(chunk)
-    text = " ".join(piece.text for piece in pieces if isinstance(piece, Speech))
-    return Speech(Sound(np.concatenate(chunks), rate_hz), words, phonemes, text, first.language)
+            parts += [*flush(), _pause(bracket, where)]
+            text, marks = "", []
+    text += row[position:]
+    rest = list(flush())
+    if not rest and parts and parts[-1] == Pause(LANGUAGE_PAUSE_S):
+        parts.pop()
+    return [*parts, *rest]
 
 
-def _at_rate(sound: Sound, rate_hz: int) -> np.ndarray:
-    if sound.sample_rate_hz == rate_hz:
-        return sound.samples
-    return librosa.resample(sound.samples, orig_sr=sound.sample_rate_hz, target_sr=rate_hz, res_type="soxr_hq")
+def _match(pattern: re.Pattern[str], bracket: re.Match[str], where: str) -> re.Match[str] | None:
+    """Markup of one kind. Raises SpeechError when there is nothing to say in it."""
+    found = pattern.fullmatch(bracket[2] or "") if bracket[3] else None
+    if found and not is_speakable(found[found.re.groups]):
+        raise SpeechError(f"{where}: {bracket[0]!r} holds nothing that can be said")
+    return found
 
 
-def _shift(timed: list[Timed], by_s: float) -> list[Timed]:
-    return [Timed(item.text, item.start_s + by_s, item.end_s + by_s) for item in timed]
+def _pause(bracket: re.Match[str], where: str) -> Pause:
+    """Raises SpeechError when it is no pause either."""
+    pause = _PAUSE.fullmatch(bracket[2] or "") if bracket[3] else None
+    if not pause:
+        fault = "unknown markup" if bracket[3] else "markup without its closing bracket"
+        fault = "a closing bracket without markup" if bracket[0] == "]" else fault
+        raise SpeechError(f"{where}: {fault} {bracket[0]!r}; known: {KNOWN}")
+    seconds = float(pause[1]) / (1000 if (pause[2] or "").lower() == "ms" else 1)
+    if seconds > LONGEST_PAUSE_S:
+        raise SpeechError(f"{where}: {bracket[0]!r} is longer than {LONGEST_PAUSE_S:g} s")
+    return Pause(seconds)

@@ -134,7 +134,8 @@ def stretches(passed: Sequence[Mapping[str, Any]], most: int = 12) -> list[str]:
 
 def speak(order: Order, progress: Progress) -> "Speech":
     """The sound of an order. Raises SpeechError when nothing in it can be spoken, VoiceError."""
-    from lipsync.speech.script import read_script, speak_script
+    from lipsync.speech.script import read_script
+    from lipsync.speech.speaking import speak_script
     from lipsync.speech.voices import DEFAULT_VOICE, open_voice
 
     voice = open_voice(order.audio or order.voice or DEFAULT_VOICE)

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from lipsync.errors import SpeechError, VoiceError
-from lipsync.speech.script import (
-    LINE_PAUSE_S,
-    SENTENCE_PAUSE_S,
-    Line,
-    Pause,
-    parse_script,
-    read_script,
-    speak_script,
-    split_sentences,
-)
+from lipsync.speech.script import Line, Pause, parse_script, read_script
+from lipsync.speech.sentences import split_sentences
+from lipsync.speech.speaking import LINE_PAUSE_S, SENTENCE_PAUSE_S, speak_script
 from lipsync.speech.voices import open_voice
 from lipsync.types import Sound, Speech, Timed
 
@@ -56,8 +49,8 @@ def test_known_speakers_count_in_any_case_and_script():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("One.\nTwo [smile] three", r"line 2: unknown markup '\[smile\]'"),
-        ("[pause] hi", r"line 1: unknown markup '\[pause\]'"),
+        ("One.\nTwo [smile] three", r"line 2, column 5: unknown markup '\[smile\]'"),
+        ("[pause] hi", r"line 1, column 1: unknown markup '\[pause\]'"),
         ("hi [pause -1]", r"unknown markup '\[pause -1\]'"),
         ("hi [pause 1", "without its closing bracket"),
         ("hi [pause 3600]", "longer than 60 s"),
@@ -163,7 +156,7 @@ def test_files(tmp_path):
     with pytest.raises(SpeechError, match=r"script\.txt: not UTF-8"):
         read_script(path)
     path.write_text("hi [wave]")
-    with pytest.raises(SpeechError, match=r"script\.txt: line 1: unknown markup"):
+    with pytest.raises(SpeechError, match=r"script\.txt: line 1, column 4: unknown markup"):
         read_script(path)
     with pytest.raises(SpeechError, match="cannot be read"):
         read_script(tmp_path / "none.txt")
