@@ -26,6 +26,23 @@ class WindowConfig:
 
 
 @dataclass(frozen=True)
+class CheckConfig:
+    """When sound or picture of a clip is at fault. What is measured: data_prep/listen.py, sights.py, speaker.py."""
+
+    least_bandwidth_db: float = -42.0  # power above 4.3 kHz against 0.3 to 3.4 kHz; a telephone has less
+    most_clipped_share: float = 0.008  # of samples at the rail
+    most_sustained_share: float = 0.25  # of time in which tones hold their pitch: music
+    most_second_voice_share: float = 0.2  # of voiced frames with a second pitch
+    most_hidden_share: float = 0.12  # of frames in which something covers the mouth, or text lies over it
+    most_frozen_share: float = 0.5  # of frames that are the one before
+    frozen_grey_levels: float = 0.12  # a picture that changes by less stands still
+    least_bar_share: float = 0.04  # of the picture's height or width: narrower black edges are no letterbox
+    most_bar_luma: float = 24.0  # grey levels: what counts as black
+    least_detail_share: float = 0.12  # of the windows' detail above a quarter of their sampling rate: coded to death
+    most_drift_frames: float = 2.5  # between parts of a file: further apart, its sound drifts
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     """What footage must be like to become a clip."""
 
@@ -45,6 +62,7 @@ class PrepareConfig:
     least_head_motion: float = 0.002  # the same of the head's place; below both, the picture stands still
     offset_reach_s: float = 0.48  # sound is searched for this much early and late
     window_crf: int = 14
+    checks: CheckConfig = field(default_factory=CheckConfig)
 
 
 @dataclass(frozen=True)

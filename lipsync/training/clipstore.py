@@ -54,6 +54,7 @@ class ClipRecord:
     language: str = ""
     rights: str = ""
     origin: str = ""
+    flags: tuple[str, ...] = ()  # faults of a clip that was kept: data_prep/listen.py
 
 
 @dataclass(frozen=True)
