@@ -1,4 +1,4 @@
-"""Read a file's sound onto the video's clock; write WAV; code AAC beside pictures.
+"""Read a file's sound onto the video's clock; write WAV.
 
 Sample n of the result is heard at `start_s + n / sample_rate_hz` on the clock of the pictures (see `source.py`):
 silence stands where packets are missing, overlaps are cut, and an encoder's priming samples and edit lists are
@@ -18,7 +18,6 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
 
 from lipsync.errors import MediaError
 from lipsync.media.source import Source, open_source, sound_stream
@@ -28,9 +27,6 @@ from lipsync.types import Sound
 _JITTER_S = 0.02  # a smaller difference between stated and counted time is rounding, not a gap
 _SILENCE_S = 3600.0  # the most silence that is put where a file states none
 _PREROLL_S = 0.5  # decoded before a wanted part, for codecs whose frames lean on earlier ones
-_AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-_AAC_FRAME = 1024
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 
 
 @dataclass
@@ -177,61 +173,3 @@ def write_wav(path: str | Path, sound: Sound) -> None:
         raise MediaError(f"{path}: cannot be written ({error.strerror}); check the folder") from error
     finally:
         file.drop()
-
-
-class SoundTrack:
-    """An AAC track of a file being written, coded up to where the pictures are, so that both lie interleaved.
-
-    The track begins at time zero: sound that starts later follows silence (players read that more surely than an
-    empty edit), and what lies before zero is cut. Rates that AAC does not know are resampled to 48 kHz.
-    """
-
-    def __init__(self, container: OutputContainer, sound: Sound) -> None:
-        """Raises MediaError for an empty sound or a number of channels that no layout has."""
-        self.samples, self.rate = sound.samples, sound.sample_rate_hz
-        channels = self.samples.shape[1] if self.samples.ndim == 2 else 1
-        if channels not in _LAYOUTS or not len(self.samples):
-            raise MediaError(f"sound of {len(self.samples)} samples in {channels} channels cannot be written")
-        self.samples = self.samples.reshape(-1, channels)
-        self.layout = _LAYOUTS[channels]
-        if self.rate not in _AAC_RATES_HZ:
-            self._resample(48000)
-        self.at = 0  # samples coded so far, counted from time zero
-        self.begin(sound.start_s)
-        self.container = container
-        self.stream = container.add_stream("aac", rate=self.rate, bit_rate=(48_000 + self.rate) * channels)
-        self.stream.codec_context.layout = self.layout
-
-    def begin(self, start_s: float) -> None:
-        """Let the first sample be heard at `start_s`; before anything is coded."""
-        self.first = round(start_s * self.rate)
-        self.end = self.first + len(self.samples)
-
-    def write_until(self, time_s: float) -> None:
-        """Code what is heard before `time_s`."""
-        while self.at < self.end and self.at < time_s * self.rate:
-            frame = self._frame(self._piece(self.at, min(self.at + _AAC_FRAME, self.end)))
-            frame.pts, frame.time_base = self.at, Fraction(1, self.rate)
-            self.container.mux(self.stream.encode(frame))
-            self.at += frame.samples
-
-    def finish(self) -> None:
-        """Code the rest."""
-        self.write_until(float("inf"))
-        self.container.mux(self.stream.encode(None))
-
-    def _piece(self, begin: int, end: int) -> np.ndarray:
-        """Samples begin ≤ n < end counted from time zero, silence before the first."""
-        held = self.samples[max(0, begin - self.first) : max(0, end - self.first)]
-        return np.pad(held, ((end - begin - len(held), 0), (0, 0)))
-
-    def _frame(self, piece: np.ndarray) -> AudioFrame:
-        planes = np.ascontiguousarray(piece.T, dtype=np.float32)
-        frame = AudioFrame.from_ndarray(planes, format="fltp", layout=self.layout)
-        frame.sample_rate = self.rate
-        return frame
-
-    def _resample(self, rate: int) -> None:
-        resampler = AudioResampler("fltp", self.layout, rate)
-        pieces = resampler.resample(self._frame(self.samples)) + resampler.resample(None)
-        self.samples, self.rate = np.concatenate([piece.to_ndarray() for piece in pieces], axis=1).T, rate

@@ -35,13 +35,13 @@ from lipsync.errors import MediaError
 from lipsync.media.colour import BT709, describes_video, from_rgb, matrix_of, planes_of
 from lipsync.media.orient import turned
 from lipsync.media.picture import Picture, plane_format, planar, planes, subsampling
-from lipsync.media.sound import SoundTrack
+from lipsync.media.supply import SoundSupply, SoundTrack
 from lipsync.media.whole import WholeFile
 from lipsync.types import Sound, VideoInfo
 
 _SUFFIXES = (".mp4", ".m4v", ".mov")
 # The tags an MP4 file has a place for.
-_TAGS = ("title", "artist", "album", "comment", "description", "copyright", "genre", "date", "synopsis", "keywords")
+TAGS = ("title", "artist", "album", "comment", "description", "copyright", "genre", "date", "synopsis", "keywords")
 
 
 class VideoWriter:
@@ -80,9 +80,9 @@ class VideoWriter:
             raise MediaError(f"{self.path}: only {', '.join(_SUFFIXES)} files are written; rename the output")
         if min(width, height) < 2 or max(width, height) > 16384 or frame_rate <= 0:
             raise MediaError(f"{self.path}: {width}×{height} px at {frame_rate} frames a second cannot be written")
-        unknown = set(stamp or {}) - set(_TAGS)
+        unknown = set(stamp or {}) - set(TAGS)
         if unknown:
-            raise MediaError(f"{self.path}: MP4 has no tag {sorted(unknown)}; the known ones are {', '.join(_TAGS)}")
+            raise MediaError(f"{self.path}: MP4 has no tag {sorted(unknown)}; the known ones are {', '.join(TAGS)}")
         self.width, self.height, self.frame_rate = width, height, Fraction(frame_rate)
         self.sound, self.like, self.crf, self.preset, self.stamp = sound, like, crf, preset, stamp or {}
         self.orientation = turned(like.rotation if like is not None and not like.is_still else 0)
@@ -113,7 +113,7 @@ class VideoWriter:
         try:
             container.metadata.update(self.stamp)
             self._stream = self._video_stream(container)
-            self._sound_track = SoundTrack(container, self.sound) if self.sound is not None else None
+            self._sound_track = SoundTrack(container, SoundSupply(self.sound)) if self.sound is not None else None
         except BaseException:
             self._abandon()
             raise
@@ -217,7 +217,7 @@ class VideoWriter:
         if self._last_pts is None:
             self._shift_pts = max(0, -pts)
             if self._sound_track is not None and self.sound is not None:
-                self._sound_track.begin(self.sound.start_s + float(self._shift_pts * self.time_base))
+                self._sound_track.begin(float(self._shift_pts * self.time_base))
         pts += self._shift_pts
         if self._last_pts is not None and pts <= self._last_pts:
             raise MediaError(
