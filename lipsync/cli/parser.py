@@ -13,6 +13,14 @@ import lipsync
 from lipsync.consent import USES
 from lipsync.errors import UsageError
 
+SCRIPT = (
+    "a text file; may name speakers (ANNA: …) and hold [pause 0.5], [strong: WORDS], [say IPA: WORD], [lang hi: WORDS]"
+)
+CAST = (
+    'who plays a speaker of the script: ANNA=Anna, or ANNA="template=a.mp4 adapter=a.safetensors voice=espeak:en+f3 '
+    "face=left speed=1.1\"; speakers with one template are seen together; a script's header can say the same"
+)
+
 
 class _Parser(argparse.ArgumentParser):
     """Wrong use is raised, not printed, so that it ends as every other error does."""
@@ -86,10 +94,11 @@ def _add_finetune(parser: argparse.ArgumentParser) -> None:
 def _add_speaking(commands: Any) -> None:
     say = _command(commands, "say", "speak:say", "Make a video of a person saying a text.", model=True)
     say.add_argument("text", nargs="?", metavar="TEXT", help="what is said")
-    say.add_argument("--script", type=Path, metavar="FILE", help="a text file; may name speakers and [pause 0.5]")
-    who = say.add_mutually_exclusive_group(required=True)
+    say.add_argument("--script", type=Path, metavar="FILE", help=SCRIPT)
+    who = say.add_mutually_exclusive_group()
     who.add_argument("--person", metavar="NAME", help="their footage, adapter and voice")
     who.add_argument("--template", type=Path, metavar="VIDEO|PHOTO", help="gives head, eyes and body")
+    _add_cast(say)
     _add_voice(say)
     _add_render(say)
 
@@ -127,6 +136,16 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 
 def _add_face(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--face", metavar="F", help="whose, of several: largest, left, right, or 0, 1 … from the left")
+
+
+def _add_cast(parser: argparse.ArgumentParser) -> None:
+    several = parser.add_argument_group("several speakers, and sentences said again")
+    several.add_argument("--cast", action="append", default=[], metavar="NAME=PERSON", help=CAST)
+    several.add_argument("--layout", choices=("cut", "grid"), help="show who speaks (the usual), or all side by side")
+    several.add_argument(
+        "--takes", type=Path, metavar="DIR", help="keep sentences' sounds; an edit says only its own"
+    )
+    several.add_argument("--retake", type=_number(int, 1), nargs="+", metavar="N", help="say these sentences anew")
 
 
 def _add_people(commands: Any) -> None:

@@ -67,7 +67,7 @@ class Job:
             finish: what is done to a finished picture at its time, last.
         """
         begun = time.monotonic()
-        renderer = self._renderer(points, progress)
+        renderer = self.renderer(points, progress)
         sound, warnings = self.sound, list[str]()
         if sound is not None:
             sound, warnings = fit_sound(sound, float(self.sequence.times_s[0]), end_s(self.plan, self.sequence))
@@ -91,7 +91,8 @@ class Job:
         seconds = {**seconds, "render": time.monotonic() - begun}
         return summarise(Path(out), renderer, self.base, self.config, seconds, warnings)
 
-    def _renderer(self, points: np.ndarray, progress: Progress) -> Renderer:
+    def renderer(self, points: np.ndarray, progress: Progress) -> Renderer:
+        """What draws the pictures, with its references read; `points` (N, 31, 2) window px."""
         config, model = self.config, self.base.pixel
         references = read_references(self.plan, model.config.size_px)
         generator = WindowGenerator(model, self.heard, references, config)

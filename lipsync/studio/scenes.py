@@ -1,0 +1,158 @@
+"""Scripts with a cast: who plays which speaker, with which voice, seen where.
+
+Each speaker of the script has settings, from the script's header or the command line (which wins): `person` (their
+footage, adapter and voice), or `template` with `adapter` and `voice`; `face`, where a template shows several; `speed`.
+Speakers with one template are seen together, in one picture. A speaker without a voice gets one of VARIANTS, so that no
+two sound alike.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lipsync.errors import UsageError
+from lipsync.progress import Progress
+from lipsync.studio.people import find_person
+from lipsync.studio.service import Models, order_for
+
+if TYPE_CHECKING:
+    from lipsync.render.scene import SceneResult
+    from lipsync.speech.script import Script
+
+VARIANTS = ("+f2", "+m3", "+f4", "+m7", "+f5", "+m1", "+f3", "+m8")
+
+
+@dataclass(frozen=True)
+class SceneOrder:
+    """A scene to be rendered; `script`: a file or the text itself; `cast`: settings by speaker.
+
+    What follows `layout` is what a speaker has whose settings name no other. `takes`, `again`: see `speak_turns`.
+    """
+
+    script: Path | str
+    out: Path
+    cast: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    layout: str = "cut"
+    person: str = ""
+    template: Path | None = None
+    adapter: Path | None = None
+    voice: str = ""
+    speed: float = 1.0
+    takes: Path | None = None
+    again: Collection[int] = ()
+    base: str = "base"
+    device: str = "auto"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def has_cast(script: Path) -> bool:
+    """Whether a script file's header says who is who. Raises SpeechError: see `read_script`."""
+    from lipsync.speech.script import read_script
+
+    return bool(read_script(script).cast)
+
+
+def read_cast(given: list[str]) -> dict[str, dict[str, str]]:
+    """The settings in "ANNA=Anna" (a person) or "ANNA=template=a.mp4 voice=espeak:en+f3", by speaker.
+
+    Raises:
+        UsageError: one is malformed, or a name is there twice.
+    """
+    from lipsync.errors import SpeechError
+    from lipsync.speech.script import parse_cast
+
+    cast: dict[str, dict[str, str]] = {}
+    for text in given:
+        name, equals, settings = text.partition("=")
+        if not equals or not name.strip() or name.strip() in cast:
+            raise UsageError(f"--cast {text!r}: expected NAME=PERSON, or NAME=template=FILE voice=…, each name once")
+        try:
+            cast[name.strip()] = parse_cast(settings, f"--cast {name.strip()}")
+        except SpeechError as error:
+            raise UsageError(str(error)) from error
+    return cast
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One speaker, settled."""
+
+    template: Path
+    adapter: Path | None
+    voice: str
+    face: str
+    speed: float
+
+
+def perform(order: SceneOrder, progress: Progress) -> "SceneResult":
+    """Make the video of a script with a cast. Raises LipsyncError of many kinds."""
+    from lipsync.config import RenderConfig
+    from lipsync.render.scene import Actor, Stage
+    from lipsync.render.scene import perform as render
+    from lipsync.speech.script import parse_script, read_script
+    from lipsync.speech.speaking import speak_turns
+    from lipsync.speech.takes import Takes
+    from lipsync.speech.voices import open_voice
+
+    read = read_script if isinstance(order.script, Path) else parse_script
+    script = read(order.script, speakers=order.cast.keys())  # type: ignore[arg-type]
+    parts = settle(script, order)
+    spoken = speak_turns(
+        script,
+        {name: open_voice(part.voice) for name, part in parts.items()},
+        speed={name: part.speed for name, part in parts.items()},
+        progress=progress,
+        takes=Takes(order.takes) if order.takes else None,
+        again=order.again,
+    )
+    models = Models(most=len(parts))
+    stages: dict[Path, list[Actor]] = {}
+    for name, part in parts.items():
+        actor = Actor(name, models.open(order.base, part.adapter, order.device), part.face)
+        stages.setdefault(part.template.absolute(), []).append(actor)
+    listed = [Stage(template, tuple(actors)) for template, actors in stages.items()]
+    config = replace(RenderConfig(), **order.settings)
+    return render(spoken, listed, order.out, config, progress, layout=order.layout)
+
+
+def settle(script: "Script", order: SceneOrder) -> dict[str, _Part]:
+    """What every speaker of a script is seen and heard with, in the cast's order, then in order of appearance.
+
+    Raises:
+        UsageError: a speaker has no template, or somebody is cast who does not speak.
+        PersonError, ConsentError: see `order_for`.
+    """
+    speakers = {name.casefold(): name for name in script.speakers}
+    cast: dict[str, dict[str, str]] = {}
+    for name, settings in [*script.cast, *order.cast.items()]:
+        if name.casefold() not in speakers:
+            known = ", ".join(name or "the narrator" for name in script.speakers)
+            raise UsageError(f"{name} is cast but does not speak; the script's speakers: {known}")
+        own = speakers[name.casefold()]
+        cast[own] = {**cast.get(own, {}), **settings}
+    return {
+        name: _settle(name, cast.get(name, {}), order, VARIANTS[number % len(VARIANTS)])
+        for number, name in enumerate(dict.fromkeys([*cast, *script.speakers]))
+    }
+
+
+def _settle(name: str, settings: Mapping[str, str], order: SceneOrder, variant: str) -> _Part:
+    from lipsync.speech.voices import DEFAULT_VOICE
+
+    template = Path(settings["template"]) if "template" in settings else None
+    adapter = Path(settings["adapter"]) if "adapter" in settings else order.adapter
+    voice = settings.get("voice") or order.voice
+    person = settings.get("person", "" if template else order.person)
+    if person:
+        known = order_for(find_person(person), order.out, template=template, adapter=adapter)
+        template, adapter, voice = known.template, known.adapter, voice or known.voice
+    template = template or order.template
+    who = name or "the narrator"
+    if template is None:
+        raise UsageError(f'{who} speaks but has no face; give --cast "{name}=PERSON" or "{name}=template=FILE"')
+    try:
+        speed = float(settings.get("speed", order.speed))
+    except ValueError as error:
+        raise UsageError(f"{who}: speed={settings['speed']!r} is no number") from error
+    return _Part(template, adapter, voice or DEFAULT_VOICE + variant, settings.get("face", ""), speed)
