@@ -17,12 +17,14 @@ from torch import nn
 
 from lipsync.config import from_mapping
 from lipsync.errors import CheckpointError
+from lipsync.model.judge import Judge, JudgeConfig
 from lipsync.model.pixel import PixelModel, PixelModelConfig
 from lipsync.model.speech_to_shape import ShapeModel, ShapeModelConfig
 
 KINDS: dict[str, tuple[type[nn.Module], type]] = {
     "shape": (ShapeModel, ShapeModelConfig),
     "pixel": (PixelModel, PixelModelConfig),
+    "judge": (Judge, JudgeConfig),
 }
 
 

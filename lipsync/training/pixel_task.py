@@ -1,13 +1,16 @@
-"""Learn shape, references and sound → windows: flow matching plus two plain reconstruction terms on x̂.
+"""Learn shape, references and sound → windows: flow matching, plain reconstruction terms on x̂, and a lip reader.
 
     loss = |v̂ − v|²·w  +  level·|x̂ − x|·w  +  edges·Σ_s |∇_s x̂ − ∇_s x|·w  +  texture·| mean₈|Δx̂| − mean₈|Δx| |·w
+           +  look·Σ_l |φ_l(x̂) − φ_l(x)|  +  follow·huber(read(x̂) − asked)
 
 w is 1 in the mask and `mouth_weight` around the lips; ∇_s are differences at three scales, which keep lips and teeth
 from washing out where squared error would be content with their mean. mean₈|Δ·| is the mean strength of detail in each
-square of 8 px: detail whose place cannot be known shall at least be there.
+square of 8 px: detail whose place cannot be known shall at least be there. φ_l are layers of the supervising judge and
+`read` the mouth shape that it reads off a window: what the mouth does counts, also where somebody else's speech drives
+it and there are no true pixels. Such chunks start from noise alone (t = 0) and have the last term only.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +20,10 @@ from torch.nn import functional as F
 
 from lipsync.model.checkpoint import save_model
 from lipsync.model.flow import interpolate, sample_t, v_loss
+from lipsync.model.judge import Judge, mouth_crops
 from lipsync.model.pixel import Batch, PixelModel
 from lipsync.model.sampler import SamplerConfig, sample
+from lipsync.model.shape import ShapeSpace
 from lipsync.training.loop import StepResult
 from lipsync.training.windows import WindowBatches, WindowClip, WindowTaskConfig
 
@@ -33,18 +38,41 @@ class PixelTaskConfig:
     texture: float = 2.0
     flow: float = 0.25
     mouth_weight: float = 4.0
+    look: float = 1.0
+    follow: float = 0.5
     bfloat16: bool = True
     held_out_batches: int = 6
 
 
+@dataclass(frozen=True)
+class LipReader:
+    """The judge that supervises, and the shape space that it reads."""
+
+    judge: Judge
+    space: ShapeSpace
+
+
 class PixelTask:
-    """A Task (see loop.py) over windows."""
+    """A Task (see loop.py) over windows. Without a reader its two terms are left out, and so are foreign drivers."""
 
     def __init__(
-        self, model: PixelModel, train: list[WindowClip], held_out: list[WindowClip], config: PixelTaskConfig
+        self,
+        model: PixelModel,
+        train: list[WindowClip],
+        held_out: list[WindowClip],
+        config: PixelTaskConfig,
+        reader: LipReader | None = None,
     ) -> None:
-        self.model, self.config = model, config
+        self.model, self.config, self.reader = model, config, reader
         self.device = next(model.parameters()).device
+        if reader is None:
+            config = replace(config, windows=replace(config.windows, foreign_share=0.0))
+        else:
+            reader.judge.to(self.device).eval().requires_grad_(False)
+            space = reader.space
+            self.shape_basis = torch.from_numpy(space.basis / space.std[:, None]).float().to(self.device)
+            self.shape_mean = torch.from_numpy(space.mean).float().to(self.device)
+            self.shape_weight = torch.from_numpy(space.std**2 / (space.std**2).sum()).float().to(self.device)
         self.batches = WindowBatches(train, model.config, config.windows)
         plain = WindowTaskConfig(batch=2, chunk_frames=config.windows.chunk_frames, no_sound_share=0, augment=False)
         fixed = WindowBatches(held_out or train, model.config, plain)
@@ -52,29 +80,45 @@ class PixelTask:
 
     def step(self, rng: np.random.Generator) -> StepResult:
         """One batch at random flow times."""
-        x, batch, names = self.batches.draw(rng)
-        x, batch = x.to(self.device), to_device(batch, self.device)
-        t = sample_t(len(x), torch.Generator().manual_seed(int(rng.integers(2**62)))).to(self.device)
+        drawn = self.batches.draw(rng)
+        x, batch, own = drawn.x.to(self.device), to_device(drawn.batch, self.device), drawn.own.to(self.device)
+        t = own * sample_t(len(x), torch.Generator().manual_seed(int(rng.integers(2**62)))).to(self.device)
         x_t = batch.mask * interpolate(x, torch.randn_like(x), t) + (1 - batch.mask) * x
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             x_hat = self.model(x_t.contiguous(), t, batch).float()
-        weight = self.weight(batch)
-        flow = v_loss(x_hat, x, t, weight)
-        level = ((x_hat - x).abs() * weight).sum() / (weight.sum() * 3)
-        edges = edge_loss(x_hat, x, weight)
-        texture = texture_loss(x_hat, x, weight)
-        loss = self.config.flow * flow + self.config.level * level + self.config.edges * edges
-        loss = loss + self.config.texture * texture
-        return StepResult(
-            loss,
-            {
-                "flow": float(flow.detach()),
-                "level": float(level.detach()),
-                "edges": float(edges.detach()),
-                "texture": float(texture.detach()),
-            },
-            names,
+        weight = self.weight(batch) * own.view(-1, 1, 1, 1, 1) + 1e-9
+        terms = {
+            "flow": v_loss(x_hat, x, t, weight),
+            "level": ((x_hat - x).abs() * weight).sum() / (weight.sum() * 3),
+            "edges": edge_loss(x_hat, x, weight),
+            "texture": texture_loss(x_hat, x, weight),
+        }
+        if self.reader is not None:
+            terms |= self.read(x_hat, x, drawn.asked.to(self.device), own)
+        loss = sum((getattr(self.config, name) * term for name, term in terms.items()), x.new_zeros(()))
+        return StepResult(loss, {name: float(term.detach()) for name, term in terms.items()}, drawn.names)
+
+    def read(self, x_hat: Tensor, x: Tensor, asked: Tensor, own: Tensor) -> dict[str, Tensor]:
+        """The lip reader's terms: its layers' difference on own chunks, the shape that it reads on all of them."""
+        assert self.reader is not None
+        judge = self.reader.judge
+        goal = ((asked.flatten(2) - self.shape_mean) @ self.shape_basis.T).clamp(-6, 6)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            made = judge.layers(self._crops(x_hat))
+            with torch.no_grad():
+                true = judge.layers(self._crops(x))
+            read = judge.read_shape(judge.gather(made[-1].flatten(1))).unflatten(0, x.shape[:2]).float()
+        share = own.repeat_interleave(x.shape[1]).view(-1, 1, 1, 1)
+        look = sum(
+            ((a.float() - b.float()).abs() * share).sum() / (share.sum() * a[0].numel() + 1e-6)
+            for a, b in zip(made[:3], true[:3], strict=True)
         )
+        follow = (F.smooth_l1_loss(read, goal, reduction="none") * self.shape_weight).sum(-1).mean()
+        return {"look": torch.as_tensor(look), "follow": follow}
+
+    def _crops(self, windows: Tensor) -> Tensor:
+        crops = mouth_crops((windows.flatten(0, 1) + 1) * 127.5, self.reader.judge.config.size_px)  # type: ignore[union-attr]
+        return crops.unflatten(0, windows.shape[:2])
 
     def weight(self, batch: Batch) -> Tensor:
         """(B, F, 1, S, S): the mask, heavier around the lips."""

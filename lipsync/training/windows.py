@@ -1,11 +1,13 @@
 """Windows in memory, and the drawing of training batches for the pixel model from them.
 
 A batch holds chunks of consecutive frames; references come from the same clip or another clip of the same person, never
-from the frames being generated nor their neighbours: a reference that is the answer teaches copying.
+from the frames being generated nor their neighbours: a reference that is the answer teaches copying. A share of the
+chunks is driven by somebody else: another clip's sound, and its mouth shapes on this person's resting mouth.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from torch import Tensor
 from lipsync.errors import DatasetError
 from lipsync.faces.align import mouth_opening
 from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, PixelModelConfig
+from lipsync.model.shape import find_neutral
 from lipsync.model.shapemap import draw_shapes, mask_window
 from lipsync.speech.features import mel_at
 from lipsync.training.clipstore import Clip
@@ -33,6 +36,7 @@ class WindowTaskConfig:
     alike_share: float = 0.35
     augment: bool = True
     map_noise_px: float = 0.5
+    foreign_share: float = 0.0  # of chunks driven by another person's clip: they have no true pixels
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,20 @@ class WindowClip:
     mel: np.ndarray
     opening: np.ndarray  # (F,)
     pose_deg: np.ndarray  # (F, 3)
+    mouth: np.ndarray  # (F, 31, 3) head units
+    neutral: np.ndarray  # (31, 3)
+
+
+class Drawn(NamedTuple):
+    """A batch: clean windows (B, F, 3, S, S), what the model is told, the clips' names; `asked` (B, F, 31, 2) is the
+    mouth's movement from rest that is asked for, in head units, and `own` (B,) 1 where it is the windows' own.
+    """
+
+    x: Tensor
+    batch: Batch
+    names: list[str]
+    asked: Tensor
+    own: Tensor
 
 
 def load_windows(clips: list[Clip], offsets_s: dict[str, float] | None = None) -> list[WindowClip]:
@@ -56,7 +74,12 @@ def load_windows(clips: list[Clip], offsets_s: dict[str, float] | None = None) -
         times = clip.mel_times_s + (offsets_s or {}).get(clip.record.id, 0.0)
         opening = mouth_opening(clip.mouth).astype(np.float32)
         name, person = clip.record.id, clip.record.person or clip.record.id
-        out.append(WindowClip(name, person, clip.windows(), clip.points, times, clip.log_mel, opening, clip.pose_deg))
+        rest = find_neutral(clip.mouth)
+        out.append(
+            WindowClip(
+                name, person, clip.windows(), clip.points, times, clip.log_mel, opening, clip.pose_deg, clip.mouth, rest
+            )
+        )
     return out
 
 
@@ -83,8 +106,8 @@ class WindowBatches:
         self.chance = chance / chance.sum()
         self.mask = mask_window(model.size_px, model.mask_top_px, model.mask_side_px)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Batch, list[str]]:
-        """Clean windows (B, F, 3, S, S), what the model is told, the clips' names."""
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """A batch."""
         picks = [self.clips[i] for i in rng.choice(len(self.clips), self.config.batch, p=self.chance)]
         rows = [self._row(clip, rng) for clip in picks]
         joined = {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
@@ -102,7 +125,7 @@ class WindowBatches:
             known_valid=joined["known_valid"],
         )
         assert batch.maps.shape[-1] == size
-        return _signed(joined["x"]), batch, [clip.name for clip in picks]
+        return Drawn(_signed(joined["x"]), batch, [clip.name for clip in picks], joined["asked"], joined["own"])
 
     def _row(self, clip: WindowClip, rng: np.random.Generator) -> dict[str, np.ndarray]:
         config, model = self.config, self.model
@@ -118,8 +141,12 @@ class WindowBatches:
         warp = _jitter(model.size_px, rng) if config.augment else None
         look = _look(rng) if config.augment else None
         flip = config.augment and rng.random() < 0.5
-        x, maps = self._frames([(clip, int(i)) for i in target], warp, look, flip, rng)
-        known, known_maps = self._frames(sources, warp, look, flip, rng)
+        driver, at = self._driver(clip, target, stride, rng)
+        asked = (driver.mouth[at] - driver.neutral)[..., :2]
+        points = clip.points[target] if driver is clip else _moved(clip, target, asked)
+        x, maps = self._frames([(clip, int(i)) for i in target], points, warp, look, flip, rng)
+        sources_points = np.stack([c.points[i] for c, i in sources])
+        known, known_maps = self._frames(sources, sources_points, warp, look, flip, rng)
         if config.augment:
             known[: model.previous_frames] = _worn(known[: model.previous_frames], rng)
         half = model.mel_half_width
@@ -130,7 +157,7 @@ class WindowBatches:
         return {
             "x": x,
             "maps": maps,
-            "mels": mel_at(clip.mel, seconds[target], start_s=0.0, half_width=half),
+            "mels": mel_at(driver.mel, driver.times_s[at], start_s=0.0, half_width=half),
             "has_sound": np.array(has_sound, np.float32),
             "times_s": times[: len(target)].astype(np.float32),
             "known": known,
@@ -138,7 +165,23 @@ class WindowBatches:
             "known_times_s": np.concatenate([times[len(target) :], pad]).astype(np.float32),
             "known_roles": np.array([PREVIOUS] * model.previous_frames + [REFERENCE] * len(pad)),
             "known_valid": valid,
+            "asked": asked.astype(np.float32),
+            "own": np.array(driver is clip, np.float32),
         }
+
+    def _driver(
+        self, clip: WindowClip, target: np.ndarray, stride: int, rng: np.random.Generator
+    ) -> tuple[WindowClip, np.ndarray]:
+        """Whose speech moves the mouth, and its frames: the clip itself, or now and then somebody else's."""
+        if rng.random() >= self.config.foreign_share:
+            return clip, target
+        span = (len(target) - 1) * stride + 1
+        others = [c for c in self.clips if c.person != clip.person and len(c.windows) >= span]
+        if not others:
+            return clip, target
+        driver = others[int(rng.integers(len(others)))]
+        first = int(rng.integers(0, len(driver.windows) - span + 1))
+        return driver, first + stride * np.arange(len(target))
 
     def _references(
         self, clip: WindowClip, target: np.ndarray, rng: np.random.Generator
@@ -166,15 +209,16 @@ class WindowBatches:
     def _frames(
         self,
         sources: list[tuple[WindowClip, int]],
+        points: np.ndarray,
         warp: np.ndarray | None,
         look: np.ndarray | None,
         flip: bool,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 windows (N, S, S, 3) and maps (N, 3, S, S) with one augmentation for all of them."""
+        """uint8 windows (N, S, S, 3) and maps (N, 3, S, S) of points (N, 31, 2), one augmentation for all of them."""
         size = self.model.size_px
         images = np.stack([clip.windows[i] for clip, i in sources])
-        points = np.stack([clip.points[i] for clip, i in sources]).astype(np.float64)
+        points = points.astype(np.float64)
         if self.config.augment:
             noise = self.config.map_noise_px
             points = points + rng.normal(0, noise, (1, 1, 2)) + rng.normal(0, noise / 2, points.shape)
@@ -192,6 +236,20 @@ class WindowBatches:
             images = images[:, :, ::-1]
             points = points * [-1, 1] + [size - 1, 0]
         return np.ascontiguousarray(images), draw_shapes(points, size)
+
+
+def _moved(clip: WindowClip, frames: np.ndarray, movement: np.ndarray) -> np.ndarray:
+    """Where the clip's mouth would be in its windows had it made another movement (F, 31, 2) from rest: (F, 31, 2) px.
+
+    Each frame's own mouth says how head units come to lie in its window: a least-squares affine map.
+    """
+    out = np.empty_like(movement)
+    for row, (frame, delta) in enumerate(zip(frames, movement, strict=True)):
+        seen = np.c_[clip.mouth[frame], np.ones(len(delta))]
+        to_window = np.linalg.lstsq(seen, clip.points[frame], rcond=None)[0]
+        wanted = clip.neutral + np.c_[delta, np.zeros(len(delta))]
+        out[row] = np.c_[wanted, np.ones(len(delta))] @ to_window
+    return out
 
 
 def _signed(x: Tensor) -> Tensor:
