@@ -63,6 +63,7 @@ class PrepareConfig:
     offset_reach_s: float = 0.48  # sound is searched for this much early and late
     window_crf: int = 14
     checks: CheckConfig = field(default_factory=CheckConfig)
+    pick: str = ""  # whose clips are kept, file by file: "" everybody's, "most" who is seen most, or 0, 1 … by that
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class LoraSettings:
 
     rank: int = 16
     alpha: float = 16.0
-    shape_rank: int = 4
+    shape_rank: int = 16
     pixel_targets: tuple[str, ...] = (
         *("qkv", "proj", "fc1", "fc2", "conv1", "conv2", "value"),
         *("own.0", "own.1", "own.2", "head"),
@@ -117,6 +118,8 @@ class FinetuneConfig:
     shape_share: float = 0.2  # of the minutes, for the way of speaking; the rest for the look
     shape_steps: int = 0
     pixel_steps: int = 0
+    most_shape_steps: int = 400  # however many fit
+    most_pixel_steps: int = 1500
     least_footage_s: float = 8.0
     good_footage_s: float = 120.0
     held_out_share: float = 0.12
@@ -131,8 +134,11 @@ class FinetuneConfig:
     save_every_s: float = 60.0
     batch: int = 2
     chunk_frames: int = 5
+    held_out_batches: int = 4
     foreign_share: float = 0.25  # of the steps that also drive the person with speech of others; 0: never
-    foreign_weight: float = 0.5
+    foreign_weight: float = 0.5  # in the look
+    foreign_shape_weight: float = 0.0  # measured: tying the shape to the base's timing costs more than it keeps
+    reader_steps: int = 200  # to teach the two readers of the mouth's opening
     references: int = 6  # windows of the person kept in the adapter
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lipsync.config import FinetuneConfig
 from lipsync.consent import Consent
 from lipsync.errors import ConsentError, UsageError
 from lipsync.progress import Progress
-from lipsync.studio.people import RECORDINGS, Person
+from lipsync.studio.people import RECORDINGS, Person, find_person
 
 if TYPE_CHECKING:
+    from lipsync.dubbing.order import DubResult
     from lipsync.model.base import Base
     from lipsync.render.result import RenderResult
     from lipsync.sync.metrics import Evaluation
@@ -117,6 +119,39 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
     if speech is None:
         raise UsageError("only a dub follows the mouth of another video")
     return say(speech, order.template, order.out, base, config, progress)
+
+
+def dub_into(
+    video: Path,
+    out: Path,
+    wanted: Mapping[str, Any],
+    models: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    progress: Progress,
+    *,
+    person: str | Person | None = None,
+    loaded: Models | None = None,
+) -> "DubResult":
+    """A video into another language, sentence by sentence (lipsync/dubbing).
+
+    Args:
+        wanted: fields of DubOrder.
+        models: voice, adapter, base, device; what is not given is the person's own, or the usual.
+        settings: fields of RenderConfig.
+        person: whose adapter and voice are used.
+    """
+    from lipsync.config import RenderConfig
+    from lipsync.dubbing.order import DubOrder
+    from lipsync.dubbing.pipeline import dub_into as run
+
+    whose = find_person(person) if isinstance(person, str) else person
+    order = (
+        order_for(whose, out, template=video, dub=True, **models) if whose else Order(video, out, dub=True, **models)
+    )
+    render_config = dataclasses.replace(RenderConfig(), **settings)
+    dub = DubOrder(video, out, voice=order.voice, render=render_config, **wanted)
+    loaded = loaded or Models()
+    return run(dub, lambda: loaded.open(order.base, order.adapter, order.device), progress)
 
 
 def stretches(passed: Sequence[Mapping[str, Any]], most: int = 12) -> list[str]:
@@ -235,12 +270,11 @@ def learn(
     **settings: Any,
 ) -> "FinetuneResult":
     """Learn a person; `settings` are fields of FinetuneConfig. Raises DatasetError, ConsentError, CheckpointError."""
-    from lipsync.training.finetune import FinetuneConfig, finetune
+    from lipsync.training.finetune import finetune
 
     config = dataclasses.replace(FinetuneConfig(), **settings)
     if seed is not None:
-        shape, pixel = (dataclasses.replace(loop, seed=seed) for loop in (config.shape_loop, config.pixel_loop))
-        config = dataclasses.replace(config, shape_loop=shape, pixel_loop=pixel)
+        config = dataclasses.replace(config, seed=seed)
     return finetune(
         dataset, out, base=base, config=config, consent=consent, resume=resume, device=device, progress=progress
     )
@@ -258,8 +292,6 @@ def need_consent(consent: Consent | None) -> Consent:
 
 def default_minutes() -> float:
     """How long a person is learned unless said otherwise."""
-    from lipsync.training.finetune import FinetuneConfig
-
     return FinetuneConfig().minutes
 
 
