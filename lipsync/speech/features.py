@@ -170,7 +170,12 @@ def frame_levels_db(samples: np.ndarray) -> np.ndarray:
 
 def loudness_db(sound: Sound) -> float:
     """RMS of the frames that sound, in dB of full scale; −inf for silence. Gated twice, after ITU-R BS.1770-4."""
-    power = 10 ** (frame_levels_db(mono_16k(sound)) / 10)
+    return gated_loudness_db(frame_levels_db(mono_16k(sound)))
+
+
+def gated_loudness_db(levels_db: np.ndarray) -> float:
+    """The same from the levels (T,) of its frames, for sound that is read in parts."""
+    power = 10 ** (levels_db / 10)
     sounding = power[power > 10 ** (SILENCE_DB / 10)]
     if sounding.size == 0:
         return -np.inf
