@@ -1,15 +1,14 @@
 """Put a generated window back into its frame: match colours, feather, warp, blend.
 
     out = frame + α·(new − frame),      α = 0 at and outside the mask's edge
-    new = warp(made + colour) + w·(frame − warp(true))
 
-α is a product of smooth ramps s(d/feather), s(x) = 3x² − 2x³ of the distances d to the mask's four edges, evaluated at
-the frame's own pixels, so the feather lies inside the mask and nothing outside is ever touched; and of a soft hull of
-the lower face, old and new, so that what a mouth does not move (background, collar) stays the frame's own. `colour` is
-the low-frequency difference between the true and the generated window in a ring just inside the mask's upper and side
-edges, carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time. The second term is
-what the window's resolution cannot hold: pores, hair, grain. It is kept where the generated window agrees with the true
-one, w = exp(−(blur|made + colour − true| / _AGREE_LEVELS)²), and never on lips or in the mouth, old or new.
+α is a smooth ramp s(d/feather), s(x) = 3x² − 2x³, of the distance d to the mask's nearest edge, evaluated at the
+frame's own pixels, so the feather lies inside the mask and nothing outside is ever touched; times a soft hull of the
+lower face, old and new, so that what a mouth does not move (background, collar) stays the frame's own.
+
+`new` is the generated window at and near the lips, with its fine detail from real pictures, and elsewhere the frame's
+own skin moved along with the mouth: see detail.py. `colour` is what must be added to the generated window where the two
+meet, carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time.
 """
 
 from dataclasses import dataclass
@@ -19,11 +18,14 @@ import numpy as np
 
 from lipsync.faces.align import JAW, OUTER_LIP
 from lipsync.model.pixel import PixelModelConfig
+from lipsync.render.detail import Closeups, Detail, DetailMover, TextureGain, low_pass, soft_hulls
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom (exclusive), px
 
 _RING = 0.09  # width of the ring, of the window's side
 _SPREAD = 0.14  # of the window's side: how far a colour difference carries
 _MOST_LEVELS = 24.0  # a larger difference is another thing, not another light
-_AGREE_LEVELS = 9.0  # a difference this large takes most of the source's fine detail away
+_NOTHING = 1 / 512  # a blend weaker than this changes no grey level
 _COARSE = 4  # colours are matched at this fraction of the window's resolution
 
 
@@ -38,16 +40,26 @@ class Pasted:
 class Compositor:
     """Pastes windows frame after frame; `reset` where the next frame does not continue the last."""
 
-    def __init__(self, model: PixelModelConfig, feather: float = 0.09, colour_smooth_frames: float = 4.0) -> None:
+    def __init__(
+        self,
+        model: PixelModelConfig,
+        feather: float = 0.09,
+        colour_smooth_frames: float = 4.0,
+        closeups: Closeups | None = None,
+    ) -> None:
         size = self.size_px = model.size_px
         self.top, self.side = float(model.mask_top_px), float(model.mask_side_px)
         self.feather_px = max(1.0, feather * size)
         self.keep = float(np.exp(-1 / colour_smooth_frames)) if colour_smooth_frames > 0 else 0.0
         self.ring = _ring_weight(size, self.top, self.side)
+        self.mover = DetailMover(size, closeups)
+        self.gain = TextureGain()
         self.reset()
 
     def reset(self) -> None:
-        """Forget the colours of the last frame."""
+        """Forget the colours and fields of the last frame."""
+        self.mover.reset()
+        self.gain.reset()
         self.colour: np.ndarray | None = None
 
     def paste(
@@ -59,7 +71,7 @@ class Compositor:
         strength: float = 1.0,
         mouths: np.ndarray | None = None,
     ) -> Pasted:
-        """One frame.
+        """One frame, or a patch of it that holds the window, with the patch's own transform.
 
         Args:
             frame: uint8 (H, W, 3); not changed.
@@ -67,58 +79,100 @@ class Compositor:
             made: float32 (S, S, 3), 0…255, generated.
             true: uint8 (S, S, 3), the frame's own window.
             strength: 0…1, fades the whole window.
-            mouths: (n, 31, 2) window px, the mouth as it was and as it is wanted; None: the whole mask is replaced,
+            mouths: (2, 31, 2) window px, the mouth as it was and as it is wanted; None: the whole mask is replaced,
                 with no fine detail of the frame.
         """
         out = frame.copy()
-        box = window_box(transform, self.size_px, frame.shape)
+        reach = None if mouths is None else face_reach(mouths, self.size_px)
+        box = window_box(transform, self.size_px, frame.shape, reach)
         if box is None:
             return Pasted(out, 0)
         left, top, right, bottom = box
-        matched = made + self._colour(made, true)
-        detail = np.zeros(made.shape[:2], np.float32) if mouths is None else self._detail(matched, true, mouths)
-        layers = unwarp(np.dstack([matched - detail[..., None] * true, detail]), transform, box)
         u, v = window_coordinates(transform, box)
         alpha = self.alpha(u, v)[..., None] * np.float32(strength)
-        if mouths is not None:
-            alpha *= np.clip(unwarp(face_reach(mouths, self.size_px), transform, box), 0, 1)[..., None]
+        if reach is None or mouths is None:
+            new = unwarp(made + self._colour(true - made, self.ring), transform, box)
+        else:
+            alpha *= np.clip(unwarp(reach, transform, box), 0, 1)[..., None]
+            new = self._with_detail(frame, made, true, mouths, transform, box)
+            old_lips, new_lips = (unwarp(lips_of(mouth, self.size_px), transform, box) for mouth in mouths[[0, -1]])
+            new = self.gain.level(frame[top:bottom, left:right], new, old_lips, new_lips)
         source = frame[top:bottom, left:right].astype(np.float32)
-        new = layers[..., :3] + layers[..., 3:] * source
         blend = source + alpha * (new - source)
         out[top:bottom, left:right] = np.clip(np.rint(blend), 0, 255).astype(np.uint8)
-        inside = np.logical_and.reduce([d >= 0 for d in self._distances(u, v)])
-        return Pasted(out, largest_outside(frame, out, box, inside))
+        return Pasted(out, largest_outside(frame, out, box, self._depth(u, v) >= 0))
+
+    def _with_detail(
+        self,
+        frame: np.ndarray,
+        made: np.ndarray,
+        true: np.ndarray,
+        mouths: np.ndarray,
+        transform: np.ndarray,
+        box: Box,
+    ) -> np.ndarray:
+        """The generated window in the frame's pixels of `box`, with the frame's own fine detail moved along."""
+        own = self.mover.from_frame(made, true, mouths)
+        ring = 4 * own.zone * (1 - own.zone)
+        matched = made + self._colour(own.low - low_pass(made), ring)
+        decided = low_pass(matched)
+        rest = 1 - own.weight
+        under = own.low + own.zone[..., None] * (decided - own.low) - own.weight[..., None] * own.low
+        if self.mover.closeups is None:
+            under += rest[..., None] * (matched - decided)
+            layers = unwarp(np.dstack([under, own.weight]), transform, box)
+            return layers[..., :3] + layers[..., 3:] * self._moved(frame, own, transform, box)
+        row = self.mover.pick(mouths[-1])
+        close = self.mover.from_closeup(matched, mouths[-1], row)
+        share = rest * close.weight
+        under += (rest - share)[..., None] * (matched - decided) - share[..., None] * close.low
+        layers = unwarp(np.dstack([under, own.weight]), transform, box)
+        out = layers[..., :3] + layers[..., 3:] * self._moved(frame, own, transform, box)
+        seen = self._seen_close(self.mover.closeups.fine[row], close, transform, box)
+        return out + unwarp(share, transform, box)[..., None] * seen
+
+    def _moved(self, frame: np.ndarray, detail: Detail, transform: np.ndarray, box: Box) -> np.ndarray:
+        """The frame itself, moved by a field: uint8 (h, w, 3)."""
+        inverse = np.linalg.inv(np.asarray(transform, np.float64)[:, :2]).astype(np.float32)
+        move = unwarp(detail.field @ inverse.T, transform, box)
+        left, top, right, bottom = box
+        x = np.arange(left, right, dtype=np.float32)[None] + move[..., 0]
+        y = np.arange(top, bottom, dtype=np.float32)[:, None] + move[..., 1]
+        return cv2.remap(frame, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+    def _seen_close(self, fine: np.ndarray, detail: Detail, transform: np.ndarray, box: Box) -> np.ndarray:
+        """A close-up (n·S, n·S, 3) moved by a field, in the frame's pixels of `box`."""
+        times = len(fine) // self.size_px
+        place = unwarp(self.mover.grid + detail.field, transform, box)
+        place = place * times + np.float32((times - 1) / 2)
+        return cv2.remap(fine, place[..., 0], place[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     def alpha(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The blend at window coordinates: float32, 0 at and outside the mask's edges, 1 a feather inside them."""
-        out = np.ones(u.shape, np.float32)
-        for distance in self._distances(u, v):
-            x = np.clip(distance / self.feather_px, 0, 1)
-            out *= (x * x * (3 - 2 * x)).astype(np.float32)
-        return out
+        x = np.clip(self._depth(u, v) / np.float32(self.feather_px), 0, 1).astype(np.float32)
+        return x * x * (3 - 2 * x)
 
-    def _distances(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, ...]:
-        """To the mask's left, right, top and bottom edges, px, positive inside. Pixel k covers k − ½ … k + ½."""
-        last = self.size_px - 0.5
-        return u - (self.side - 0.5), last - self.side - u, v - (self.top - 0.5), last - v
+    def _depth(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Distance to the nearest of the mask's edges, px, positive inside. Pixel k covers k − ½ … k + ½."""
+        across = self.size_px / 2 - self.side - np.abs(u - (self.size_px - 1) / 2)
+        half = (self.size_px - self.top) / 2
+        return np.minimum(across, half - np.abs(v - (self.size_px - 0.5 - half)))
 
-    def _detail(self, matched: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> np.ndarray:
-        """How much of the frame's finer detail is kept: float32 (S, S), 0…1."""
-        apart = cv2.dilate(np.abs(matched - true).mean(2), np.ones((3, 3)))
-        away = cv2.GaussianBlur(apart, (0, 0), self.size_px / 64)
-        lips = _soft_hulls([mouth[OUTER_LIP] for mouth in mouths], self.size_px, self.size_px / 40, self.size_px / 64)
-        return (np.exp(-((away / _AGREE_LEVELS) ** 2)) * (1 - lips)).astype(np.float32)
+    def _colour(self, difference: np.ndarray, ring: np.ndarray) -> np.ndarray:
+        """What to add to the generated window, smooth over place and time: float32 (S, S, 3).
 
-    def _colour(self, made: np.ndarray, true: np.ndarray) -> np.ndarray:
-        """What to add to the generated window: float32 (S, S, 3)."""
+        Args:
+            difference: (S, S, 3), what is there less what was made.
+            ring: (S, S), where the two must meet.
+        """
         size = self.size_px // _COARSE
-        difference = cv2.resize(true.astype(np.float32) - made, (size, size), interpolation=cv2.INTER_AREA)
-        difference = np.clip(difference, -_MOST_LEVELS, _MOST_LEVELS)
-        weight = self.ring[..., None]
-        mean = (difference * weight).sum((0, 1)) / weight.sum()
+        weight = cv2.resize(ring, (size, size), interpolation=cv2.INTER_AREA)[..., None]
+        apart = cv2.resize(difference.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+        apart = np.clip(apart, -_MOST_LEVELS, _MOST_LEVELS)
+        mean = (apart * weight).sum((0, 1)) / max(float(weight.sum()), 1e-6)
         sigma, floor = _SPREAD * size, 1e-3
-        above = cv2.GaussianBlur(difference * weight, (0, 0), sigma) + floor * mean.astype(np.float32)
-        field = above / (cv2.GaussianBlur(self.ring, (0, 0), sigma)[..., None] + floor)
+        above = cv2.GaussianBlur(apart * weight, (0, 0), sigma) + floor * mean.astype(np.float32)
+        field = above / (cv2.GaussianBlur(weight, (0, 0), sigma)[..., None] + floor)
         smooth = field if self.colour is None else self.keep * self.colour + (1 - self.keep) * field
         self.colour = np.asarray(smooth, np.float32)
         return cv2.resize(self.colour, (self.size_px, self.size_px), interpolation=cv2.INTER_CUBIC)
@@ -133,17 +187,12 @@ def face_reach(mouths: np.ndarray, size_px: int) -> np.ndarray:
     rise = 0.35 * (mouths[:, JAW][:, :, 1].max(1) - mouths[:, OUTER_LIP][:, :, 1].min(1))
     raised = mouths[:, JAW][:, [0, -1]] - np.stack([np.zeros_like(rise), rise], 1)[:, None]
     outline = np.concatenate([*mouths, *raised])
-    return _soft_hulls([outline], size_px, size_px / 14, size_px / 40)
+    return soft_hulls([outline], size_px, size_px / 14, size_px / 40)
 
 
-def _soft_hulls(outlines: list[np.ndarray], size_px: int, grow_px: float, soft_px: float) -> np.ndarray:
-    """Convex hulls of outlines (P, 2), grown and softened: float32 (S, S), 0…1."""
-    filled = np.zeros((size_px, size_px), np.uint8)
-    for outline in outlines:
-        cv2.fillConvexPoly(filled, cv2.convexHull(np.rint(outline).astype(np.int32)), 1)
-    reach = 2 * max(1, round(grow_px)) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return cv2.GaussianBlur(cv2.dilate(filled, disc).astype(np.float32), (0, 0), soft_px)
+def lips_of(mouth: np.ndarray, size_px: int) -> np.ndarray:
+    """Where the lips and what is between them are: float32 (S, S), softly 0…1; mouth (31, 2) window px."""
+    return soft_hulls([mouth[OUTER_LIP]], size_px, 1, size_px / 96)
 
 
 def largest_outside(frame: np.ndarray, out: np.ndarray, box: tuple[int, int, int, int], inside: np.ndarray) -> int:
@@ -154,25 +203,40 @@ def largest_outside(frame: np.ndarray, out: np.ndarray, box: tuple[int, int, int
         box: left, top, right, bottom of the window; `inside` (h, w) says where in it the mask lies.
     """
     left, top, right, bottom = box
-    difference = cv2.absdiff(frame, out)
-    difference[top:bottom, left:right][inside] = 0
-    return int(difference.max())
+    around = (np.s_[:top], np.s_[bottom:], np.s_[top:bottom, :left], np.s_[top:bottom, right:])
+    found = [cv2.norm(frame[part], out[part], cv2.NORM_INF) for part in around if frame[part].size]
+    difference = cv2.absdiff(frame[top:bottom, left:right], out[top:bottom, left:right])
+    difference[inside] = 0
+    return int(max(*found, difference.max())) if found else int(difference.max())
 
 
 def _ring_weight(size: int, top: float, side: float) -> np.ndarray:
-    """float32 (S/4, S/4): 1 in a ring inside the mask's top and sides, fading out below the mouth, where jaws move."""
+    """float32 (S, S): 1 in a ring inside the mask's top and sides, fading out below the mouth, where jaws move."""
     v, u = np.mgrid[0:size, 0:size].astype(np.float32)
     width = _RING * size
     near_top = (v >= top) & (v < top + width)
     near_side = ((u >= side) & (u < side + width)) | ((u < size - side) & (u >= size - side - width))
     ring = (near_top | (near_side & (v >= top))) & (u >= side) & (u < size - side)
     fade = np.clip((0.75 * size - v) / (0.25 * size), 0.05, 1)
-    return cv2.resize(ring * fade, (size // _COARSE,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return (ring * fade).astype(np.float32)
 
 
-def window_box(transform: np.ndarray, size_px: int, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom (exclusive) of the frame's pixels that the window covers; None when it covers none."""
-    corners = np.array([[-0.5, -0.5], [size_px - 0.5, -0.5], [-0.5, size_px - 0.5], [size_px - 0.5, size_px - 0.5]])
+def window_box(
+    transform: np.ndarray, size_px: int, shape: tuple[int, ...], reach: np.ndarray | None = None
+) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom (exclusive) of the frame's pixels that the window covers; None when it covers none.
+
+    Args:
+        reach: (S, S); only where it is above 0, if given.
+    """
+    low_px, high_px = np.array([-0.5, -0.5]), np.array([size_px - 0.5, size_px - 0.5])
+    if reach is not None:
+        columns, rows = np.flatnonzero(reach.max(0) > _NOTHING), np.flatnonzero(reach.max(1) > _NOTHING)
+        if not len(rows):
+            return None
+        low_px = np.maximum(low_px, [columns[0] - 1.5, rows[0] - 1.5])
+        high_px = np.minimum(high_px, [columns[-1] + 1.5, rows[-1] + 1.5])
+    corners = np.array([low_px, [high_px[0], low_px[1]], [low_px[0], high_px[1]], high_px])
     inverse = cv2.invertAffineTransform(np.asarray(transform, np.float64))
     placed = corners @ inverse[:, :2].T + inverse[:, 2]
     low, high = np.floor(placed.min(0)).astype(int), np.ceil(placed.max(0)).astype(int) + 1
@@ -186,7 +250,7 @@ def window_coordinates(transform: np.ndarray, box: tuple[int, int, int, int]) ->
     left, top, right, bottom = box
     x, y = np.arange(left, right, dtype=np.float64)[None], np.arange(top, bottom, dtype=np.float64)[:, None]
     (a, b, c), (d, e, f) = np.asarray(transform, np.float64)
-    return a * x + b * y + c, d * x + e * y + f
+    return (a * x + b * y + c).astype(np.float32), (d * x + e * y + f).astype(np.float32)
 
 
 def unwarp(window: np.ndarray, transform: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

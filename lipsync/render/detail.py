@@ -1,0 +1,238 @@
+"""What a window cannot hold: pores, stubble, lip lines and grain, taken from where they are and moved to where they go.
+
+    low(p)  = z·low(made)(p) + (1 − z)·low(W₀)(p + f₀(p))
+    fine(p) = w₀·(F₀ − low(W₀))(p + f₀(p)) + (1 − w₀)·(w₁·(F₁ − low(W₁))(p + f₁(p)) + (1 − w₁)·(made − low(made))(p))
+
+F is a picture in its own pixels, W its window, low a Gaussian of _CUT_PX. Picture 0 is the frame itself: its skin and
+lips, moved along with them; picture 1 is the close-up whose mouth is most like the wanted one: it knows teeth that the
+frame does not show. A field f says where in its picture a place of the new mouth comes from: interpolated from the
+mouth's points by a smooth sheet (kernel r, fixed on the window's border), then, at the lips, refined by dense flow
+(Kroeger et al. 2016, DIS). The zone z is 1 at the lips, old and new, where the model decides. A weight w falls where
+the two do not agree at low frequency, where the field tears and, for the frame, inside the mouth.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP
+
+_CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser from the model
+_AGREE_LEVELS = 50.0  # low frequencies this far apart share little fine detail
+_GRID = 4  # the field of points is computed at every fourth pixel
+_STILL_PX = 0.8  # a jaw seen to move by less than this stays: its outline is seen no better
+_YIELD = 4.0  # lets points that nearly meet, as closed lips do, give way to one another
+_ZONE = 0.07  # of the window's side: how far around the lips the model decides
+_OWN = -1  # the frame itself, among the close-ups
+_BETTER = 1.25  # another close-up must be this much nearer to take over
+_GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
+_GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
+_MOST_TEAR = 1.0  # a change of the field by this much a pixel takes most of the weight away
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Fine detail for one window: weight float32 (S, S) 0…1, field float32 (S, S, 2) px, and what lies under it.
+
+    low: float32 (S, S, 3), the low frequencies of the window the detail is taken from, moved by the field.
+    zone: float32 (S, S), 1 where the model decides: the lips, old and new, and around them.
+    """
+
+    weight: np.ndarray
+    field: np.ndarray
+    low: np.ndarray
+    zone: np.ndarray
+
+
+def low_pass(window: np.ndarray) -> np.ndarray:
+    """What the model decides: float32, Gaussian of _CUT_PX."""
+    return cv2.GaussianBlur(window.astype(np.float32), (0, 0), _CUT_PX)
+
+
+class Closeups(Protocol):
+    """References in finer pixels: fine uint8 (R, n·S, n·S, 3), windows uint8 (R, S, S, 3), points (R, 31, 2) px."""
+
+    @property
+    def fine(self) -> np.ndarray:
+        """The windows at n times their resolution."""
+        ...
+
+    @property
+    def windows(self) -> np.ndarray:
+        """The windows."""
+        ...
+
+    @property
+    def points(self) -> np.ndarray:
+        """Their mouths' points."""
+        ...
+
+
+class DetailMover:
+    """Finds fields and weights frame after frame; `reset` where the next does not continue the last.
+
+    Args:
+        closeups: of the same person, by which a mouth gets what the frame does not show.
+        smooth_frames: how slowly the dense flow's corrections follow.
+    """
+
+    def __init__(self, size_px: int, closeups: Closeups | None = None, smooth_frames: float = 1.5) -> None:
+        self.size_px, self.closeups = size_px, closeups
+        self.keep = float(np.exp(-1 / smooth_frames)) if smooth_frames > 0 else 0.0
+        self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.grid = np.stack(np.meshgrid(*(np.arange(size_px, dtype=np.float32),) * 2), -1)
+        edge = np.linspace(0, size_px - 1, 5)[:-1]
+        sides = [np.stack([edge, 0 * edge], 1), np.stack([size_px - 1 - edge, 0 * edge + size_px - 1], 1)]
+        self.border = np.concatenate([*sides, *[side[:, ::-1] for side in sides]])
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last fields."""
+        self.corrections: dict[int, np.ndarray] = {}
+        self.picked = -1
+
+    def from_frame(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> Detail:
+        """The frame's own detail, for its new mouth.
+
+        Args:
+            made: float32 (S, S, 3), 0…255, colours matched.
+            true: uint8 (S, S, 3).
+            mouths: (2, 31, 2) window px: as it was, as it is wanted.
+        """
+        old, new = mouths[0].astype(np.float64), mouths[-1].astype(np.float64)
+        size = self.size_px
+        zone = soft_hulls([np.concatenate([old[OUTER_LIP], new[OUTER_LIP]])], size, _ZONE * size, 0.4 * _ZONE * size)
+        field = self._refine(made, true, self._between(new, old), zone, _OWN)
+        low_there = self._carried(low_pass(true), field)
+        weight = self._weight(low_pass(made), low_there, field)
+        inside = soft_hulls([new[INNER_LIP]], size, size / 64, size / 96)
+        old_inside = self._carried(soft_hulls([old[INNER_LIP]], size, size / 128, size / 96), field)
+        weight *= 1 - np.maximum(inside, old_inside)
+        return Detail(1 - zone * (1 - weight), field, low_there, zone)
+
+    def pick(self, wanted: np.ndarray) -> int:
+        """The close-up whose mouth is most like the wanted one (31, 2); it stays while another is hardly better."""
+        if self.closeups is None:
+            raise ValueError("there are no close-ups to pick from")
+        lips = slice(OUTER_LIP.start, None)
+        apart = self.closeups.points[:, lips] - wanted[None, lips]
+        apart = apart - apart.mean(1, keepdims=True)
+        distance = np.linalg.norm(apart, axis=-1).mean(-1)
+        best = int(distance.argmin())
+        if self.picked < 0 or distance[self.picked] > _BETTER * distance[best] + 0.2:
+            self.picked = best
+        return self.picked
+
+    def from_closeup(self, made: np.ndarray, wanted: np.ndarray, row: int) -> Detail:
+        """A close-up's detail: lips and what is between them.
+
+        Args:
+            made: float32 (S, S, 3), 0…255.
+            wanted: (31, 2) window px.
+            row: of the close-ups.
+        """
+        if self.closeups is None:
+            raise ValueError("there are no close-ups to take detail from")
+        there, size = self.closeups.windows[row], self.size_px
+        points = self.closeups.points[row].astype(np.float64)
+        zone = soft_hulls([wanted[OUTER_LIP]], size, size / 40, size / 48)
+        field = self._refine(made, there, self._between(wanted.astype(np.float64), points), zone, row)
+        low = self._carried(low_pass(there), field)
+        return Detail(self._weight(low_pass(made), low, field) * zone, field, low, zone)
+
+    def _carried(self, image: np.ndarray, field: np.ndarray) -> np.ndarray:
+        """An image (S, S, …) moved by a field."""
+        place = self.grid + field
+        return cv2.remap(image, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def _between(self, here: np.ndarray, there: np.ndarray) -> np.ndarray:
+        """Displacement here → there, (L, 2) points each, carried over the window: float32 (S, S, 2)."""
+        moves = there - here
+        moves[JAW] *= np.maximum(0, 1 - _STILL_PX / np.maximum(np.linalg.norm(moves[JAW], axis=1), 1e-9))[:, None]
+        centres = np.concatenate([here, self.border])
+        count, side = len(centres), self.size_px // _GRID
+        system = np.ones((count + 1, count + 1))
+        system[:count, :count] = _distances(centres, centres) - _YIELD * np.eye(count)
+        system[count, count] = 0
+        told = np.concatenate([moves, np.zeros((len(self.border) + 1, 2))])
+        coefficients = np.linalg.solve(system, told)
+        places = self.grid[::_GRID, ::_GRID].reshape(-1, 2).astype(np.float64)
+        coarse = _distances(places, centres) @ coefficients[:count] + coefficients[count]
+        coarse = coarse.reshape(side, side, 2).astype(np.float32)
+        matrix = np.array([[1 / _GRID, 0, 0], [0, 1 / _GRID, 0]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(coarse, matrix, (self.size_px,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def _refine(
+        self, made: np.ndarray, true: np.ndarray, field: np.ndarray, zone: np.ndarray, which: int
+    ) -> np.ndarray:
+        """The field corrected, in the zone, by what the two windows show; the correction is smooth."""
+        grey_made = cv2.cvtColor(np.clip(made, 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+        grey_true = cv2.cvtColor(true, cv2.COLOR_RGB2GRAY)
+        found = self.flow.calc(grey_made, grey_true, field.copy())
+        correction = cv2.GaussianBlur(np.clip(found - field, -3, 3), (0, 0), self.size_px / 48)
+        last = self.corrections.get(which)
+        correction = correction if last is None else self.keep * last + (1 - self.keep) * correction
+        self.corrections = {key: value for key, value in self.corrections.items() if key == _OWN} | {which: correction}
+        return field + zone[..., None] * correction
+
+    def _weight(self, low_made: np.ndarray, low_there: np.ndarray, field: np.ndarray) -> np.ndarray:
+        apart = cv2.GaussianBlur(np.abs(low_made - low_there).mean(2), (0, 0), self.size_px / 64)
+        dx, dy = np.gradient(field, axis=1), np.gradient(field, axis=0)
+        tear = np.sqrt((dx * dx).sum(2) + (dy * dy).sum(2))
+        return np.exp(-((apart / _AGREE_LEVELS) ** 2) - (tear / _MOST_TEAR) ** 2).astype(np.float32)
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Between points (A, 2) and (B, 2): (A, B)."""
+    return np.linalg.norm(a[:, None] - b[None], axis=-1)
+
+
+class TextureGain:
+    """Brings the lips' texture to the strength that the frame's own lips have: what moving and blending lost.
+
+        out = new + zone·(g − 1)·(new − blur(new)),      g = ⟨|∇²Y| of the old lips⟩ / ⟨|∇²Y| of the new⟩, over time
+
+    A frame that is blurred by motion gives a mouth that is blurred as much.
+    """
+
+    def __init__(self, smooth_frames: float = 6.0) -> None:
+        self.keep = float(np.exp(-1 / smooth_frames))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the strengths of the last frames."""
+        self.strengths: np.ndarray | None = None
+
+    def level(self, frame: np.ndarray, new: np.ndarray, old_lips: np.ndarray, new_lips: np.ndarray) -> np.ndarray:
+        """The new patch at the old one's strength.
+
+        Args:
+            frame: uint8 (h, w, 3), the patch as it was.
+            new: float32 (h, w, 3).
+            old_lips, new_lips: float32 (h, w), 0…1.
+        """
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        found = np.array([_strength(grey, old_lips), _strength(new.mean(2), new_lips)])
+        last = self.strengths
+        self.strengths = found if last is None else self.keep * last + (1 - self.keep) * found
+        gain = float(np.clip(self.strengths[0] / max(self.strengths[1], 1e-3), *_GAINS)) - 1
+        soft = cv2.GaussianBlur(new, (0, 0), _GAIN_BLUR_PX)
+        return new + (gain * new_lips)[..., None] * (new - soft)
+
+
+def _strength(grey: np.ndarray, weight: np.ndarray) -> float:
+    """Mean |∇²Y| under a weight, grey levels."""
+    return float((np.abs(cv2.Laplacian(grey, cv2.CV_32F)) * weight).sum() / max(float(weight.sum()), 1.0))
+
+
+def soft_hulls(outlines: list[np.ndarray], size_px: int, grow_px: float, soft_px: float) -> np.ndarray:
+    """Convex hulls of outlines (P, 2), grown and softened: float32 (S, S), 0…1."""
+    filled = np.zeros((size_px, size_px), np.uint8)
+    for outline in outlines:
+        cv2.fillConvexPoly(filled, cv2.convexHull(np.rint(outline).astype(np.int32)), 1)
+    reach = 2 * max(1, round(grow_px)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.GaussianBlur(cv2.dilate(filled, disc).astype(np.float32), (0, 0), soft_px)

@@ -1,0 +1,114 @@
+"""Moving fine detail: fields go where the points went, skin comes from the frame, texture keeps its strength."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from lipsync.faces.align import JAW, MOUTH, OUTER_LIP, crop_window
+from lipsync.faces.template import HEAD
+from lipsync.model.pixel import PixelModelConfig
+from lipsync.render.composite import Compositor, lips_of
+from lipsync.render.detail import DetailMover, TextureGain
+
+MOUTH_PX = (HEAD[MOUTH, :2] * 45 + [64, 20]).astype(np.float32)
+
+
+@dataclass
+class Known:
+    fine: np.ndarray
+    windows: np.ndarray
+    points: np.ndarray
+
+
+def skin(seed=0, size=128):
+    rng = np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (size, size, 3)).astype(np.float32), (0, 0), 3)
+    return np.clip(130 + 300 * noise, 0, 255).astype(np.uint8)
+
+
+def lowered(by_px):
+    mouth = MOUTH_PX.copy()
+    mouth[[18, 19, 20, 21, 22, 28, 29, 30], 1] += by_px
+    mouth[JAW, 1] += by_px
+    return mouth
+
+
+def test_a_mouth_that_does_not_move_has_no_field_and_an_even_picture_all_its_detail():
+    true = skin()
+    found = DetailMover(128).from_frame(true.astype(np.float32), true, np.stack([MOUTH_PX, MOUTH_PX]))
+    assert np.abs(found.field).max() < 0.3
+    assert found.weight[30:40].min() > 0.99 and found.weight.min() < 0.2
+
+
+def test_the_field_leads_from_the_new_points_to_the_old_and_is_still_at_the_border():
+    new, true = lowered(6.0), skin()
+    moved = np.roll(true, 6, 0).astype(np.float32)  # made: what the lowered lip looks like
+    found = DetailMover(128).from_frame(moved, true, np.stack([MOUTH_PX, new]))
+    chin, lip = np.rint(new[5]).astype(int), np.rint(new[20]).astype(int)
+    assert found.field[chin[1], chin[0], 1] == pytest.approx(-5.2, abs=1.0)  # 6 less what counts as standing still
+    assert found.field[lip[1], lip[0], 1] == pytest.approx(-6.0, abs=1.0)
+    assert np.abs(found.field[[0, -1]]).max() < 2.0
+
+
+def test_a_jaw_that_only_trembles_moves_no_skin():
+    trembling = MOUTH_PX.copy()
+    trembling[JAW] += 0.5
+    true = skin()
+    found = DetailMover(128).from_frame(true.astype(np.float32), true, np.stack([MOUTH_PX, trembling]))
+    assert np.abs(found.field[100:]).max() < 0.3
+
+
+def test_the_close_up_alike_in_mouth_is_picked_and_kept_while_others_are_hardly_better():
+    points = np.stack([lowered(y) for y in (0.0, 6.0, 12.0)])
+    known = Known(np.zeros((3, 256, 256, 3), np.uint8), np.zeros((3, 128, 128, 3), np.uint8), points)
+    mover = DetailMover(128, known)
+    assert mover.pick(lowered(1.0)) == 0
+    assert mover.pick(lowered(3.1)) == 0  # hardly nearer to 6
+    assert mover.pick(lowered(11.0)) == 2
+    mover.reset()
+    assert mover.pick(lowered(3.1)) == 1
+
+
+def test_what_the_frame_does_not_show_comes_from_the_close_up():
+    size, rng = 512, np.random.default_rng(1)
+    frame = cv2.resize(skin(2), (size, size), interpolation=cv2.INTER_CUBIC)
+    matrix = np.array([[0.25, 0, -0.375], [0, 0.25, -0.375]])
+    true = crop_window(frame, matrix, 128)
+    wanted = lowered(12.0)
+    open_mouth = frame.astype(np.float32)
+    inner = cv2.resize(lips_of(wanted, 128), (size, size))[..., None]
+    open_mouth += inner * rng.normal(0, 25, (size, size, 1)).astype(np.float32)  # finer than the window
+    fine = np.clip(open_mouth, 0, 255).astype(np.uint8)
+    window = crop_window(fine, matrix, 128)
+    known = Known(fine[None], window[None], wanted[None])
+    mouths = np.stack([MOUTH_PX, wanted])
+    made = window.astype(np.float32)
+    lips = lips_of(wanted, 128)
+    y, x = (int(v) * 4 for v in wanted[OUTER_LIP].mean(0)[::-1])
+    strength = []
+    for closeups in (None, known):
+        out = Compositor(PixelModelConfig(), closeups=closeups)
+        out.gain.level = lambda frame, new, old, now: new
+        patch = out.paste(frame, matrix, made, true, mouths=mouths).image[y - 12 : y + 12, x - 40 : x + 40]
+        strength.append(np.abs(cv2.Laplacian(patch.astype(np.float32).mean(2), cv2.CV_32F)).mean())
+    real = np.abs(cv2.Laplacian(fine[y - 12 : y + 12, x - 40 : x + 40].astype(np.float32).mean(2), cv2.CV_32F)).mean()
+    assert lips.max() > 0.9 and strength[1] > 0.6 * real and strength[0] < 0.3 * real
+
+
+def test_texture_is_brought_to_the_strength_of_the_frame_and_not_beyond_its_limits():
+    rng = np.random.default_rng(4)
+    frame = np.clip(rng.normal(120, 12, (64, 64, 1)).repeat(3, 2), 0, 255).astype(np.uint8)
+    everywhere = np.ones((64, 64), np.float32)
+
+    def strength(image):
+        return np.abs(cv2.Laplacian(np.asarray(image, np.float32).mean(2), cv2.CV_32F)).mean()
+
+    softer = 120 + (frame.astype(np.float32) - 120) * 0.7
+    out = TextureGain().level(frame, softer, everywhere, everywhere)
+    assert strength(softer) < 0.75 * strength(frame) and strength(out) == pytest.approx(strength(frame), rel=0.1)
+    flat = 120 + (frame.astype(np.float32) - 120) * 0.1
+    assert strength(TextureGain().level(frame, flat, everywhere, everywhere)) < 0.2 * strength(frame)
+    nowhere = np.zeros((64, 64), np.float32)
+    assert np.array_equal(TextureGain().level(frame, softer, everywhere, nowhere), softer)
