@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ["base", "media", "faces", "speech", "model", "sync", "training", "render", "studio", "cli"]
+LAYERS = ["base", "media", "faces", "speech", "model", "sync", "training", "render", "dubbing", "studio", "cli"]
 BASE = {"types", "errors", "config", "progress", "consent", "__init__"}
 DATA_PREP_MAY = {"base", "media", "faces", "speech", "sync", "model", "training.clipstore"}
 MAY_IMPORT_DATA_PREP = {"studio", "cli"}

@@ -13,6 +13,8 @@ import lipsync
 from lipsync.consent import USES
 from lipsync.errors import UsageError
 
+BACKGROUNDS = ("auto", "separate", "replace", "duck", "none")  # as dubbing/order.py has them; importing it is heavy
+
 SCRIPT = (
     "a text file; may name speakers (ANNA: …) and hold [pause 0.5], [strong: WORDS], [say IPA: WORD], [lang hi: WORDS]"
 )
@@ -104,12 +106,14 @@ def _add_speaking(commands: Any) -> None:
 
     dub = _command(commands, "dub", "speak:dub", "Give a video other speech, lips and all.", model=True)
     dub.add_argument("video", type=Path, metavar="VIDEO")
-    what = dub.add_mutually_exclusive_group(required=True)
+    what = dub.add_mutually_exclusive_group()
     what.add_argument("--audio", type=Path, metavar="SPEECH", help="a sound or video file with the new speech")
     what.add_argument("--text", metavar="TEXT", help="what is said instead")
     what.add_argument("--script", type=Path, metavar="FILE", help="a text file with what is said instead")
     what.add_argument("--mouth", type=Path, metavar="VIDEO", help="a video whose mouth and sound are taken over")
+    what.add_argument("--srt", type=Path, metavar="FILE", help="subtitles (.srt, .vtt) in the new language, with times")
     dub.add_argument("--person", metavar="NAME", help="whose adapter to use")
+    _add_language(dub)
     _add_voice(dub)
     _add_render(dub)
 
@@ -118,6 +122,22 @@ def _add_speaking(commands: Any) -> None:
     evaluate.add_argument("--reference", type=Path, metavar="VIDEO", help="what it should look like, or was made from")
     _add_face(evaluate)
     evaluate.add_argument("--audio", type=Path, metavar="WAV", help="the sound to judge by, if not the video's own")
+
+
+def _add_language(parser: argparse.ArgumentParser) -> None:
+    """Dubbing into another language: without --srt the video is transcribed and translated."""
+    to = parser.add_argument_group("into another language, sentence by sentence, at the original's times")
+    to.add_argument("--to", metavar="LANG", help='such as "hi"; without --srt the video is transcribed and translated')
+    to.add_argument("--from", dest="source_language", metavar="LANG", help="language of the video; default: heard")
+    to.add_argument("--transcript", type=Path, metavar="FILE", help="what the video says: .srt, .vtt, transcript.json")
+    to.add_argument("--voices", nargs="+", metavar="SPEAKER=V", help="a voice for each speaker")
+    to.add_argument("--work", type=Path, metavar="DIR", help="where each stage leaves its files; default: OUT.dub")
+    to.add_argument("--transcriber", metavar="MODEL", help="a Whisper: a name, or a folder")
+    to.add_argument("--translator", metavar="MODEL", help="a name, a folder, or a chat server: http://HOST/v1#MODEL")
+    to.add_argument("--glossary", type=Path, metavar="FILE", help='lines "term = translation"')
+    to.add_argument("--background", choices=BACKGROUNDS, help="what is done with the sound under the speech")
+    to.add_argument("--separator", metavar="MODEL", help="a Demucs: a name, or a folder")
+    to.add_argument("--loudness", dest="loudness_lufs", type=float, metavar="LUFS", help="default: the video's own")
 
 
 def _add_voice(parser: argparse.ArgumentParser) -> None:
@@ -142,9 +162,7 @@ def _add_cast(parser: argparse.ArgumentParser) -> None:
     several = parser.add_argument_group("several speakers, and sentences said again")
     several.add_argument("--cast", action="append", default=[], metavar="NAME=PERSON", help=CAST)
     several.add_argument("--layout", choices=("cut", "grid"), help="show who speaks (the usual), or all side by side")
-    several.add_argument(
-        "--takes", type=Path, metavar="DIR", help="keep sentences' sounds; an edit says only its own"
-    )
+    several.add_argument("--takes", type=Path, metavar="DIR", help="keep sentences' sounds; an edit says only its own")
     several.add_argument("--retake", type=_number(int, 1), nargs="+", metavar="N", help="say these sentences anew")
 
 
@@ -174,6 +192,12 @@ def _add_people(commands: Any) -> None:
 
 
 def _add_rest(commands: Any) -> None:
+    models = _command(commands, "models", "models:models", "List the models that can be fetched; get one.")
+    actions = models.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    get = actions.add_parser("get", help="fetch one (needs the network)", description="Fetch a model from the hub.")
+    get.add_argument("name", metavar="NAME")
+    get.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    get.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     app = _command(commands, "app", "app:app", "Open the app in the browser.")
     app.add_argument("--port", type=_number(int, 0), help="default: the first free one")
     app.add_argument("--host", default="127.0.0.1", help="who may reach it: only this computer unless said otherwise")

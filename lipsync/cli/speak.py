@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lipsync.render.result import RenderResult
 
 SETTINGS = ("steps", "guidance", "seed", "face")
+INTO = ("source_language", "transcript", "work", "transcriber", "translator", "glossary", "background", "separator")
+INTO += ("loudness_lufs", "speed")
 ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device")
 
 
@@ -61,12 +63,44 @@ def _scene(args: argparse.Namespace, progress: Progress) -> Outcome:
 
 def dub(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync dub`."""
+    if args.to or args.srt:
+        return _dub_into(args, progress)
+    if not any(getattr(args, name) is not None for name in ("audio", "text", "script", "mouth")):
+        raise UsageError("dub needs what is said instead: --to LANG, --srt, --audio, --text, --script or --mouth")
     wanted = _wanted(args)
     if args.person:
         order = service.order_for(find_person(args.person), args.out, template=args.video, dub=True, **wanted)
     else:
         order = service.Order(args.video, args.out, dub=True, **wanted)
     return _outcome(service.render(order, service.Models(), progress))
+
+
+def _dub_into(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync dub VIDEO --to LANG`, `--srt FILE`."""
+    others = [name for name in ("audio", "text", "script", "mouth") if getattr(args, name) is not None]
+    if others:
+        raise UsageError(f"--to is about the video's own sentences in another language; leave out --{others[0]}")
+    wanted = {**given(args, *INTO), "language": args.to or "", "subtitles": args.srt, "voices": _cast(args.voices)}
+    models, settings = given(args, "voice", "adapter", "base", "device"), given(args, *SETTINGS)
+    result = service.dub_into(args.video, args.out, wanted, models, settings, progress, person=args.person)
+    late = [f"{row.number}: {row.outside_s:.2f} s" for row in result.segments if not row.in_slot]
+    lines = [
+        f"{result.out}: {len(result.segments)} sentences in {result.language}, {result.in_slot} within 80 ms of their "
+        f"slots{'; not: ' + ', '.join(late[:8]) if late else ''}",
+        f"{result.frames} frames; {result.lufs:.1f} LUFS (the original: {result.source_lufs:.1f}); background "
+        f"{result.background}; subtitles: {result.subtitles}",
+        f"to change a sentence, edit {result.work}/translation.srt and run the same command again",
+        *[f"left as it was: {text}" for text in service.stretches(result.render["passed_through"])],
+    ]
+    return Outcome(result.as_dict(), "\n".join([*lines, *result.warnings]))
+
+
+def _cast(pairs: list[str] | None) -> dict[str, str]:
+    """SPEAKER=VOICE, …"""
+    cast = {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs or []}
+    if any(not name or not voice for name, voice in cast.items()):
+        raise UsageError(f"--voices takes SPEAKER=VOICE, such as ANNA=espeak:hi+f2; found {' '.join(pairs or [])}")
+    return cast
 
 
 def _wanted(args: argparse.Namespace) -> dict[str, Any]:

@@ -3,15 +3,23 @@
 The file keeps the pictures' times, size, rotation, colour description and tags; only the sound track is coded anew.
 """
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.container import OutputContainer
 
 from lipsync.errors import MediaError
-from lipsync.media.sound import SoundTrack
 from lipsync.media.source import open_source, picture_stream
 from lipsync.media.whole import WholeFile
 from lipsync.types import Sound
+
+_AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_PIECE = 1 << 16  # samples handed over at a time
 
 
 def write_with_sound(video: str | Path, sound: Sound, out: str | Path) -> None:
@@ -19,11 +27,11 @@ def write_with_sound(video: str | Path, sound: Sound, out: str | Path) -> None:
 
     Args:
         video: an MP4 as `VideoWriter` makes it, without B-frames.
-        sound: heard from its `start_s` on, on the video's clock.
+        sound: (N,) or (N, C), heard from time zero of the video's clock on.
         out: the .mp4, .m4v or .mov to write; replaced if it exists.
 
     Raises:
-        MediaError: not a video, or the file cannot be written.
+        MediaError: not a video, channels that no layout has, or the file cannot be written.
     """
     file = WholeFile(out)
     try:
@@ -35,7 +43,7 @@ def write_with_sound(video: str | Path, sound: Sound, out: str | Path) -> None:
             with av.open(f"file:{file.part}", mode="w", format=form, container_options=options) as container:
                 container.metadata.update(source.container.metadata)
                 copy = container.add_stream_from_template(stream)
-                track = SoundTrack(container, sound)
+                track = _Coder(container, sound)
                 for packet in source.container.demux(stream):
                     if packet.dts is None or packet.pts is None or packet.time_base is None:
                         continue
@@ -49,3 +57,36 @@ def write_with_sound(video: str | Path, sound: Sound, out: str | Path) -> None:
         raise MediaError(f"{file.target}: cannot be written with its sound ({error.strerror})") from error
     finally:
         file.drop()
+
+
+class _Coder:
+    """An AAC track, coded up to where the pictures are, so that both lie interleaved."""
+
+    def __init__(self, container: OutputContainer, sound: Sound) -> None:
+        self.samples = sound.samples.reshape(len(sound.samples), -1)
+        channels, self.rate = self.samples.shape[1], sound.sample_rate_hz
+        if channels not in _LAYOUTS or not len(self.samples):
+            raise MediaError(f"sound of {len(self.samples)} samples in {channels} channels cannot be written")
+        self.layout, self.at, self.container = _LAYOUTS[channels], 0, container
+        coded = self.rate if self.rate in _AAC_RATES_HZ else 48000
+        self.resampler = AudioResampler("fltp", self.layout, coded)
+        self.stream = container.add_stream("aac", rate=coded, bit_rate=(48_000 + coded) * channels)
+        self.stream.codec_context.layout = self.layout
+
+    def write_until(self, time_s: float) -> None:
+        """Hand over what is heard before `time_s`."""
+        while self.at < len(self.samples) and self.at < time_s * self.rate:
+            piece = self.samples[self.at : self.at + _PIECE]
+            planes = np.ascontiguousarray(piece.T, dtype=np.float32)
+            frame = AudioFrame.from_ndarray(planes, format="fltp", layout=self.layout)
+            frame.sample_rate, frame.pts, frame.time_base = self.rate, self.at, Fraction(1, self.rate)
+            for part in self.resampler.resample(frame):
+                self.container.mux(self.stream.encode(part))
+            self.at += len(piece)
+
+    def finish(self) -> None:
+        """Code the rest."""
+        self.write_until(float("inf"))
+        for part in self.resampler.resample(None):
+            self.container.mux(self.stream.encode(part))
+        self.container.mux(self.stream.encode(None))

@@ -1,0 +1,43 @@
+"""The lips' stage: the renderer hears the new voices alone, without music or noise, and leaves lips.mp4.
+
+It is done again when voices, video, models or settings change; a new background or loudness changes no picture.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lipsync.dubbing.folder import WorkFolder, content, write_json
+from lipsync.dubbing.order import DubOrder
+from lipsync.errors import SpeechError
+from lipsync.media import read_sound
+from lipsync.model.base import Base
+from lipsync.progress import Progress
+from lipsync.render.dub import dub
+
+LIPS, ACCOUNT = "lips.mp4", "lips.json"
+
+
+def render_lips(
+    order: DubOrder, folder: WorkFolder, open_base: Callable[[], Base], video_id: list[Any], progress: Progress
+) -> dict[str, Any]:
+    """Render unless lips.mp4 is there for the same voices. Returns the renderer's account."""
+    base = open_base()
+    inputs = [video_id, content(folder["speech.wav"]), base.hash, base.person, asdict(order.render)]
+
+    def make() -> None:
+        speech = read_sound(folder["speech.wav"], sample_rate_hz=None)
+        if speech is None:
+            raise SpeechError(f"{folder['speech.wav']}: holds no sound; delete it to have it made anew")
+        result = dub(order.video, speech, folder[LIPS], base, order.render, progress)
+        write_json(folder[ACCOUNT], result.as_dict())
+
+    folder.stage("lips", inputs, [LIPS, ACCOUNT], make)
+    return read_account(folder[ACCOUNT])
+
+
+def read_account(path: Path) -> dict[str, Any]:
+    """The renderer's account of lips.mp4."""
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,119 @@
+"""What a dub is asked to do, and what it says of itself afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lipsync.config import RenderConfig
+from lipsync.speech.fit import FitConfig, Placement
+from lipsync.speech.hub import DEFAULTS, SEPARATOR, TRANSLATOR, WHISPER
+
+BACKGROUNDS = ("auto", "separate", "replace", "duck", "none")
+
+
+@dataclass(frozen=True)
+class DubOrder:
+    """A video into another language.
+
+    language: to speak, such as "hi"; "" is that of the voice.
+    subtitles: .srt or .vtt in the new language; then nothing is transcribed or translated.
+    transcript: what is said in the old one: .srt, .vtt or transcript.json; then nothing is transcribed.
+    source_language: of the old speech; "" is heard, or as the transcript says.
+    voice: of everybody whom `voices` (speaker → voice) does not name; "" chooses embedded voices by pitch.
+    loudness_lufs: of the result; None: the original's.
+    """
+
+    video: Path
+    out: Path
+    language: str = ""
+    subtitles: Path | None = None
+    transcript: Path | None = None
+    source_language: str = ""
+    voice: str = ""
+    voices: Mapping[str, str] = field(default_factory=dict)
+    speed: float = 1.0
+    transcriber: str = DEFAULTS[WHISPER]
+    translator: str = DEFAULTS[TRANSLATOR]
+    glossary: Path | None = None
+    background: str = "auto"
+    separator: str = DEFAULTS[SEPARATOR]
+    loudness_lufs: float | None = None
+    work: Path | None = None
+    fit: FitConfig = field(default_factory=FitConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+
+    @property
+    def work_folder(self) -> Path:
+        """Where the stages' files lie: `work`, or a folder beside the output."""
+        return self.work or self.out.with_name(f"{self.out.stem}.dub")
+
+
+@dataclass(frozen=True)
+class DubbedSegment:
+    """One sentence: who says what, its slot, where it was placed, and what it took."""
+
+    number: int
+    speaker: str
+    text: str
+    voice: str
+    slot_start_s: float
+    slot_end_s: float
+    start_s: float
+    end_s: float
+    natural_s: float
+    rate: float
+    borrowed_s: float
+    missing_s: float
+    outside_s: float
+    in_slot: bool
+
+
+@dataclass(frozen=True)
+class DubResult:
+    """A finished dub: `render` is the renderer's own account of the pictures."""
+
+    out: str
+    subtitles: str
+    work: str
+    language: str
+    source_language: str
+    segments: list[DubbedSegment]
+    in_slot: int
+    background: str
+    source_lufs: float
+    lufs: float
+    frames: int
+    duration_s: float
+    stages_made: list[str]
+    sentences_spoken: int
+    render: dict[str, Any]
+    warnings: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def fit_warnings(placements: list[Placement]) -> list[str]:
+    """A sentence for each segment that could not be fitted in peace: which, where, and how many seconds are missing."""
+    warnings = []
+    for number, p in enumerate(placements, start=1):
+        where = f"segment {number}, at {p.slot.start_s:.2f} s"
+        if p.duration_s <= 0:
+            warnings.append(f"{where}: there is no time left for it in the video, so it is not heard")
+        elif p.missing_s > 0:
+            done = f"it is spoken {p.rate:.2f} times as fast" + (f" and cut after {p.kept:.0%}" if p.kept < 1 else "")
+            warnings.append(f"{where}: {p.missing_s:.2f} s are missing to say it naturally; {done}: shorten its text")
+        elif p.borrowed_s > 0.08:
+            warnings.append(f"{where}: goes on {p.borrowed_s:.2f} s into the silence after it")
+        if abs(p.moved_s) > 0.08:
+            warnings.append(f"{where}: begins {p.moved_s:.2f} s later, because its slot lies over another")
+    return warnings
+
+
+def account(number: int, speaker: str, text: str, voice: str, natural_s: float, p: Placement) -> DubbedSegment:
+    """The row of one sentence; times to the millisecond."""
+    times = [round(t, 3) for t in (p.slot.start_s, p.slot.end_s, p.start_s, p.end_s, natural_s)]
+    more = [round(value, 3) for value in (p.rate, p.borrowed_s, p.missing_s, p.outside_s)]
+    return DubbedSegment(number, speaker, text, voice, *times, *more, p.in_slot)

@@ -1,0 +1,130 @@
+"""Sentences spoken by their voices, and fitted: each take is a file, kept until its own text or voice changes.
+
+voices/0001_KEY.wav is the sentence at the voice's normal speed, without silence at its ends; KEY is a hash of text,
+voice and speed, so a take survives when sentences are put in before it. A take that was replaced by hand (a retake, an
+actor's recording) is used as it is and only stretched. Otherwise the voice is asked for the speed that the fit needs,
+which sounds better than stretching; what is left is stretched to the sample (lipsync/speech/stretch.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import librosa
+import numpy as np
+
+from lipsync.dubbing.folder import WorkFolder, content, digest
+from lipsync.errors import SpeechError, VoiceError
+from lipsync.media import read_sound, write_wav
+from lipsync.progress import Progress
+from lipsync.speech.fit import Placement
+from lipsync.speech.segments import Segment
+from lipsync.speech.stretch import stretched
+from lipsync.speech.voices import Voice
+from lipsync.types import Sound
+
+SILENT_DB = 40.0  # under the loudest frame: not part of a take
+FRAME_S = 0.005
+KEPT_S = 0.005  # before and after what sounds
+STEADY = 0.03  # a rate this near to 1 needs no other speed
+CUT_FADE_S = 0.03
+TAKES = "takes"  # what stages.json remembers: take → hash of its file
+
+
+@dataclass(frozen=True)
+class Take:
+    """A sentence as it was spoken: mono, trimmed. `own`: by hand, not by its voice."""
+
+    file: Path
+    sound: Sound
+    own: bool
+
+
+class Takes:
+    """The takes of a working folder; `spoken` counts those that were spoken now."""
+
+    def __init__(self, folder: WorkFolder, voices: Mapping[str, Voice], speed: float) -> None:
+        """`voices`: by speaker, each able to speak text."""
+        self.folder, self.voices, self.speed = folder, voices, speed
+        self.hashes: dict[str, str] = dict(folder.noted(TAKES) or {})
+        self.spoken = 0
+        self.used: set[str] = set()
+
+    def take(self, number: int, segment: Segment) -> Take:
+        """The sentence at normal speed. Raises SpeechError, VoiceError naming the segment."""
+        return self._get(number, segment, self.speed, "")
+
+    def fitted(self, number: int, segment: Segment, placement: Placement, rate_hz: int) -> np.ndarray:
+        """The sentence as it is placed: mono samples at rate_hz, exactly as long as the placement."""
+        length = round(placement.end_s * rate_hz) - round(placement.start_s * rate_hz)
+        if length < 1:
+            return np.zeros(0, np.float32)
+        take = self.take(number, segment)
+        if not take.own and abs(placement.rate - 1) > STEADY:
+            with suppress(VoiceError):  # a voice of one speed: stretching does it all
+                take = self._get(number, segment, self.speed * placement.rate, f"_x{placement.rate:.2f}")
+        samples = _resampled(take.sound, rate_hz)
+        whole = max(length, round(length / placement.kept))
+        out = stretched(samples, whole, rate_hz)[:length].copy()
+        if whole > length:
+            fade = min(length, round(CUT_FADE_S * rate_hz))
+            out[length - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+        return out
+
+    def _get(self, number: int, segment: Segment, speed: float, mark: str) -> Take:
+        voice = self.voices[segment.speaker]
+        key = digest([segment.text, voice.name, voice.language, round(speed, 4)])[:10]
+        folder = self.folder["voices"]
+        found = sorted(folder.glob(f"*_{key}{mark}.wav"))
+        name = f"{number:04d}_{key}{mark}.wav"
+        path = folder / name if not found or (folder / name).is_file() else found[0]
+        if not path.is_file():
+            write_wav(path, self._speak(voice, segment, number, speed))
+            self.spoken += 1
+            self.hashes[path.name] = content(path)
+            self.folder.note(TAKES, self.hashes)
+        self.used.add(path.name)
+        sound = read_sound(path, sample_rate_hz=None)
+        if sound is None:
+            raise SpeechError(f"{path}: the take holds no sound; delete it to have it spoken anew")
+        own = self.hashes.get(path.name) != content(path)
+        return Take(path, trimmed(sound, path.name) if own else sound, own)
+
+    def _speak(self, voice: Voice, segment: Segment, number: int, speed: float) -> Sound:
+        try:
+            return trimmed(voice.speak(segment.text, speed=speed).sound, f"segment {number}")
+        except (SpeechError, VoiceError) as error:
+            raise type(error)(f"segment {number}, at {segment.start_s:.2f} s: {error}") from error
+
+
+def speak_all(takes: Takes, segments: Sequence[Segment], progress: Progress) -> list[float]:
+    """Have every sentence spoken; returns their natural lengths in seconds."""
+    progress.start("speaking", len(segments), "sentences")
+    lengths = []
+    for number, segment in enumerate(segments, start=1):
+        lengths.append(takes.take(number, segment).sound.duration_s)
+        progress.advance(1, segment.text[:40])
+    progress.done()
+    return lengths
+
+
+def trimmed(sound: Sound, where: str) -> Sound:
+    """Without silence at its ends, mono. Raises SpeechError when nothing sounds."""
+    samples = sound.samples if sound.samples.ndim == 1 else sound.samples.mean(1)
+    size = max(1, round(FRAME_S * sound.sample_rate_hz))
+    count = -(-len(samples) // size)
+    power = (np.pad(samples, (0, count * size - len(samples))).reshape(count, size) ** 2).mean(1)
+    loudest = power.max() if count else 0.0
+    if loudest <= 1e-9:
+        raise SpeechError(f"{where}: nothing is heard in it; choose another voice, or record it again")
+    loud = np.flatnonzero(power > loudest * 10 ** (-SILENT_DB / 10))
+    kept = round(KEPT_S * sound.sample_rate_hz)
+    first, last = max(0, loud[0] * size - kept), min(len(samples), (loud[-1] + 1) * size + kept)
+    return Sound(samples[first:last], sound.sample_rate_hz)
+
+
+def _resampled(sound: Sound, rate_hz: int) -> np.ndarray:
+    if sound.sample_rate_hz == rate_hz:
+        return sound.samples
+    return librosa.resample(sound.samples, orig_sr=sound.sample_rate_hz, target_sr=rate_hz, res_type="soxr_hq")

@@ -1,0 +1,137 @@
+"""Voice out of a mix by Demucs (extra `separate`): what is not voice is the background, kept as it is.
+
+A model is a folder as the hub has it: NAME.yaml lists the parts of a bag, each a .safetensors whose header names the
+network and its sizes. Only Demucs' own networks are built: a header that names anything else is refused.
+
+Source: Défossez et al. 2021 (Demucs), Rouard et al. 2023 (HTDemucs).
+"""
+
+import importlib
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipsync.errors import CheckpointError
+from lipsync.progress import Progress, Silent
+from lipsync.speech.hub import DEFAULTS, SEPARATOR, model_folder
+from lipsync.types import Sound
+
+NETWORKS = ("demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs")
+BLOCK_S, OVERLAP_S = 60.0, 1.0  # memory stays that of a block
+VOICE = "vocals"
+
+
+def separate(
+    sound: Sound,
+    model: str = DEFAULTS[SEPARATOR],
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[Sound, Sound]:
+    """(voice, background), both as long as the sound, at its rate and channels; they add up to it.
+
+    Raises:
+        CheckpointError: Demucs is not installed, or its model is not there (says how to get it), or is none.
+    """
+    import librosa
+
+    progress = progress or Silent()
+    networks = load_separator(model_folder(model, SEPARATOR), device)
+    rate = int(networks[0].samplerate)
+    samples = sound.samples.reshape(len(sound.samples), -1).astype(np.float32)
+    stereo = samples[:, :2] if samples.shape[1] >= 2 else np.repeat(samples, 2, axis=1)
+    mix = librosa.resample(stereo, orig_sr=sound.sample_rate_hz, target_sr=rate, axis=0, res_type="soxr_hq")
+    voice = _voice(mix, networks, rate, device, progress)
+    voice = librosa.resample(voice, orig_sr=rate, target_sr=sound.sample_rate_hz, axis=0, res_type="soxr_hq")
+    voice = np.pad(voice, ((0, max(0, len(samples) - len(voice))), (0, 0)))[: len(samples)]
+    if samples.shape[1] == 1:
+        voice = voice.mean(1, keepdims=True)
+    elif samples.shape[1] > 2:  # the voice sits in the front; the other channels stay
+        voice = np.pad(voice, ((0, 0), (0, samples.shape[1] - 2)))
+    voice = voice.astype(np.float32)
+    return (
+        Sound(voice, sound.sample_rate_hz, sound.start_s),
+        Sound(samples - voice, sound.sample_rate_hz, sound.start_s),
+    )
+
+
+def _voice(mix: np.ndarray, networks: list[Any], rate: int, device: str, progress: Progress) -> np.ndarray:
+    """The voice in a mix (N, 2) at the networks' rate, block by block with a linear blend over OVERLAP_S."""
+    import torch
+    from demucs.apply import apply_model
+
+    block, overlap = round(BLOCK_S * rate), round(OVERLAP_S * rate)
+    out = np.zeros_like(mix)
+    progress.start("separating voice and background", len(mix) / rate, "seconds")
+    for first in range(0, max(1, len(mix)), block):
+        low, high = max(0, first - overlap), min(len(mix), first + block)
+        part = torch.from_numpy(np.ascontiguousarray(mix[low:high].T))
+        mean, spread = part.mean(), part.std() + 1e-8
+        found = torch.zeros_like(part)
+        with torch.inference_mode():
+            for network in networks:
+                sources = apply_model(network, ((part - mean) / spread)[None], shifts=0, device=device)[0]
+                found += sources[list(network.sources).index(VOICE)].cpu() * spread / len(networks)
+        fade = np.ones(high - low, np.float32)
+        if low < first:
+            fade[: first - low] = np.linspace(0, 1, first - low)
+            out[low:first] *= 1 - fade[: first - low, None]
+        out[low:high] += found.numpy().T * fade[:, None]
+        progress.advance((high - first) / rate)
+    progress.done()
+    return out
+
+
+def load_separator(folder: Path, device: str = "cpu") -> list[Any]:
+    """The networks of a Demucs bag. Raises CheckpointError when it is none, or Demucs is not installed."""
+    try:
+        import yaml
+        from demucs.states import set_state
+    except ImportError as error:
+        raise CheckpointError('demucs is not installed; get it with: pip install "lipsync[separate]"') from error
+    bags = sorted(folder.glob("*.yaml"))
+    if not bags:
+        raise CheckpointError(f"{folder}: no Demucs: there is no .yaml in it that lists its parts")
+    try:
+        names = [str(name) for name in yaml.safe_load(bags[0].read_text(encoding="utf-8"))["models"]]
+    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{bags[0]}: no list of models in it: {error}") from error
+    networks = []
+    for name in names:
+        network, state = _build(folder / f"{Path(name).name}.safetensors")
+        set_state(network, state)
+        if VOICE not in network.sources:
+            raise CheckpointError(f"{folder}: separates {', '.join(network.sources)}, but no {VOICE}")
+        networks.append(network.to(device).eval())
+    return networks
+
+
+def _build(path: Path) -> tuple[Any, dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no mapping
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+    if header.get("klass") not in NETWORKS or "structure" in header:
+        raise CheckpointError(f"{path}: names the network {header.get('klass')!r}, expected {', '.join(NETWORKS)}")
+    module, _, name = header["klass"].rpartition(".")
+    try:
+        arguments, settings = _plain(json.loads(header["args"])), _plain(json.loads(header["kwargs"]))
+        network = getattr(importlib.import_module(module), name)(*arguments, **settings)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: the network's sizes in its header do not fit: {error}") from error
+    return network, state
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.get("_type") == "fraction":
+            return Fraction(value["numerator"], value["denominator"])
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
