@@ -12,9 +12,12 @@ from lipsync.config import from_mapping, to_mapping
 from lipsync.consent import read_consent
 from lipsync.errors import ConfigError, UsageError
 from lipsync.media.whole import WholeFile
-from lipsync.progress import Progress
+from lipsync.progress import Progress, format_s
 from lipsync.studio import service
 from lipsync.studio.people import find_person
+from lipsync.training.card_words import card_text
+
+LEAST_MINUTES_TO_MEASURE = 1.0  # a shorter run is over before its steps are measured
 
 
 def prepare(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -81,17 +84,31 @@ def _read_settings(path: Path | None) -> dict[str, Any]:
 
 
 def finetune(args: argparse.Namespace, progress: Progress) -> Outcome:
-    """`lipsync finetune`."""
+    """`lipsync finetune`: says how long it will take before it starts; `--check` says only that."""
     person = find_person(args.person) if args.person else None
     dataset, out = args.dataset or (person and person.dataset), args.out or (person and person.adapter)
+    if args.check and dataset is not None:
+        ready = service.check_learning(dataset, progress, device=args.device, **given(args, "minutes", "base"))
+        return Outcome(ready.to_json(), ready.text())
     if dataset is None or out is None:
         raise UsageError("finetune needs DATASET and --out ADAPTER, or --person NAME")
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: an adapter is one .safetensors file; write {out.with_suffix('.safetensors')}")
     consent = service.need_consent(person.consent if person else args.consent and read_consent(args.consent))
     settings = given(args, "minutes", "seed", "base")
+    ready = None
+    if not args.resume and args.minutes is not None and args.minutes < LEAST_MINUTES_TO_MEASURE:
+        progress.start(f"learning {consent.subject} for at most {format_s(60 * args.minutes)}")
+        progress.done()
+    elif not args.resume:
+        given_now = {name: value for name, value in settings.items() if name != "seed"}
+        ready = service.check_learning(dataset, progress, device=args.device, **given_now)
+        for line in ready.text().splitlines():
+            progress.start(line)
+            progress.done()
     result = service.learn(dataset, out, consent, progress, device=args.device, resume=args.resume, **settings)
-    return Outcome(result.to_json(), f"learned {consent.subject}: {out}")
+    values = result.to_json() | {"estimate": ready and ready.to_json()}
+    return Outcome(values, f"{card_text(service.adapter_header(out))}\nlearned {consent.subject}: {out}")
 
 
 def card(args: argparse.Namespace, progress: Progress) -> Outcome:

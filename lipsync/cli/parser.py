@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lipsync {lipsync.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_learning(commands)
+    _add_adapter(commands)
     _add_speaking(commands)
     _add_people(commands)
     _add_rest(commands)
@@ -88,9 +89,39 @@ def _add_finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="which base model")
     parser.add_argument("--minutes", type=_number(float, 0.01), metavar="M", help="how long to learn")
     parser.add_argument("--resume", action="store_true", help="continue what was interrupted")
+    parser.add_argument(
+        "--check", action="store_true", help="judge the footage, measure time and memory, no more"
+    )
     who = parser.add_argument_group("consent: one of these says that the person agreed").add_mutually_exclusive_group()
     who.add_argument("--person", metavar="NAME", help="somebody made with: lipsync people add NAME")
     who.add_argument("--consent", type=Path, metavar="FILE", help="a consent record (JSON)")
+
+
+def _add_adapter(commands: Any) -> None:
+    adapter = _command(commands, "adapter", "adapters:adapter", "Show, compare, blend or merge what was learned.")
+    actions = adapter.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    show = actions.add_parser("show", help="its card in words", description="An adapter's card in words.")
+    text = "a video: left the base, right the adapter, the same sentence"
+    compare = actions.add_parser("compare", help=text, description=text.capitalize() + ".")
+    text = "as a base of its own, for export"
+    merge = actions.add_parser("merge", help=text, description="An adapter merged into its base: " + text + ".")
+    blend = actions.add_parser("blend", help="several into one", description="Several adapters in one, by weight.")
+    for action in (show, compare, merge):
+        action.add_argument("adapter", metavar="ADAPTER", help="a .safetensors file, or a person's name")
+    compare.add_argument("--template", type=Path, required=True, metavar="VIDEO|PHOTO", help="gives head and body")
+    what = compare.add_mutually_exclusive_group()
+    what.add_argument("--text", metavar="TEXT", help="what is said; there is a usual sentence")
+    what.add_argument("--audio", type=Path, metavar="SPEECH", help="a sound file with the speech")
+    compare.add_argument("--voice", metavar="V", help='such as "espeak:en"')
+    compare.add_argument("--out", type=Path, required=True, metavar="OUT.mp4")
+    compare.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
+    compare.add_argument("--seed", type=_number(int, 0), help="the same seed gives the same result")
+    merge.add_argument("--name", required=True, metavar="BASE", help="what the new base is called")
+    blend.add_argument("adapters", nargs="+", metavar="ADAPTER=WEIGHT", help="such as ada.safetensors=0.7")
+    blend.add_argument("--out", type=Path, required=True, metavar="ADAPTER")
+    for action in actions.choices.values():
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        action.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def _add_speaking(commands: Any) -> None:

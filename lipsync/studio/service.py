@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync.config import FinetuneConfig
 from lipsync.consent import Consent
-from lipsync.errors import ConsentError, UsageError
+from lipsync.errors import CheckpointError, ConsentError, UsageError
 from lipsync.progress import Progress
 from lipsync.studio.people import RECORDINGS, Person, find_person
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from lipsync.render.result import RenderResult
     from lipsync.sync.metrics import Evaluation
     from lipsync.training.finetune import FinetuneResult
+    from lipsync.training.readiness import Readiness
     from lipsync.types import Speech
 
-
+SAMPLE_TEXT = "Papa may buy five blue balloons."  # lips closed, teeth on the lip, rounded and open
 LANGUAGES = {  # the most spoken of the voices' languages
     "ar": "Arabic",
     "bn": "Bengali",
@@ -81,10 +82,15 @@ class Order:
 
 
 class Models:
-    """Loaded models by what they were loaded from; a file that changed is loaded again."""
+    """Loaded models by what they were loaded from; a file that changed is loaded again.
 
-    def __init__(self, most: int = 2) -> None:
+    A base is held once; the people on it share all that their adapters leave as it is, so that several are kept and
+    switched between at no cost.
+    """
+
+    def __init__(self, most: int = 8) -> None:
         self._most = most
+        self._bases: dict[tuple[str, str], Base] = {}
         self._loaded: dict[tuple[Any, ...], Base] = {}
 
     def open(self, base: str, adapter: Path | None, device: str) -> "Base":
@@ -94,15 +100,20 @@ class Models:
 
         stamp = (adapter.absolute(), adapter.stat().st_mtime_ns) if adapter and adapter.is_file() else adapter
         key = (base, stamp, device)
-        if key not in self._loaded:
-            change = None if adapter is None else load_adapter(adapter)
-            model = load_base(base, device)
-            if change is not None:
-                model = apply_adapter(model, change)
-            while len(self._loaded) >= self._most:
-                del self._loaded[next(iter(self._loaded))]
-            self._loaded[key] = model
-        return self._loaded[key]
+        if key in self._loaded:
+            self._loaded[key] = self._loaded.pop(key)  # the one used last is forgotten last
+            return self._loaded[key]
+        change = None if adapter is None else load_adapter(adapter)
+        if (base, device) not in self._bases:
+            self._bases = {(base, device): load_base(base, device)}
+        model = self._bases[(base, device)]
+        if change is None:
+            return model
+        model = apply_adapter(model, change)
+        while len(self._loaded) >= self._most:
+            del self._loaded[next(iter(self._loaded))]
+        self._loaded[key] = model
+        return model
 
 
 def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
@@ -278,6 +289,31 @@ def learn(
     return finetune(
         dataset, out, base=base, config=config, consent=consent, resume=resume, device=device, progress=progress
     )
+
+
+def check_learning(
+    dataset: Path, progress: Progress, *, base: str = "base", device: str = "auto", **settings: Any
+) -> "Readiness":
+    """Judge the footage and measure how long learning takes here. Raises DatasetError, CheckpointError."""
+    from lipsync.training.readiness import check_readiness
+
+    config = dataclasses.replace(FinetuneConfig(), **settings)
+    return check_readiness(dataset, base=base, config=config, device=device, progress=progress)
+
+
+def adapter_header(path: Path) -> dict[str, Any]:
+    """What an adapter's header says: person, consent, card, footage; no weight is read.
+
+    Raises:
+        CheckpointError: not an adapter.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return json.loads((file.metadata() or {}).get("notes", "{}"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: not an adapter ({error}); make one with lipsync finetune") from error
 
 
 def need_consent(consent: Consent | None) -> Consent:

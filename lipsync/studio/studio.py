@@ -31,7 +31,6 @@ from lipsync.studio.people import (
 )
 
 RENDERS, SAMPLES, DUBBING = "renders", "samples", "dubbing"
-SAMPLE_TEXT = "Papa may buy five blue balloons."  # lips closed, teeth on the lip, rounded and open
 LEAST_LEARNABLE_MINUTES = 2.0
 
 
@@ -129,7 +128,7 @@ class Studio:
     def _samples(self, person: Person, progress: Progress) -> None:
         folder = person.folder / SAMPLES
         folder.mkdir(exist_ok=True)
-        order = service.order_for(person, folder / "adapter.mp4", text=SAMPLE_TEXT, voice="")
+        order = service.order_for(person, folder / "adapter.mp4", text=service.SAMPLE_TEXT, voice="")
         progress.start("comparing with the base", 2, "videos")
         for adapter, out in ((person.adapter, order.out), (None, folder / "base.mp4")):
             service.render(replace(order, adapter=adapter, out=out), self.models, Silent())

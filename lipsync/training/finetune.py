@@ -23,24 +23,17 @@ from safetensors.torch import load_file
 
 from lipsync.config import FinetuneConfig, to_mapping
 from lipsync.consent import Consent
-from lipsync.errors import CheckpointError, ConsentError, DatasetError
+from lipsync.errors import CheckpointError, ConsentError
 from lipsync.model.base import DEFAULT_BASE, Base, load_base
 from lipsync.model.lora import Adapter, save_adapter
-from lipsync.model.low_rank import add_low_rank, changed_copy
-from lipsync.model.sampler import fast_bfloat16
 from lipsync.progress import Progress, Silent
-from lipsync.training.clipstore import Clip, load_clips
-from lipsync.training.foreign import LEARNED_WITH, SCORED_BY, ForeignSound, Puppet, speak_lines
+from lipsync.training.clipstore import Clip
 from lipsync.training.loop import LoopConfig, TrainState, probe_step_s, train
 from lipsync.training.person import PersonPixels, PersonShape
-from lipsync.training.pixel_task import PixelTaskConfig
-from lipsync.training.reader import reader_correlation, teach_reader
+from lipsync.training.person_setup import hold_out, pixel_task, planned_steps, shape_task, usable_clips
 from lipsync.training.references import choose_references
-from lipsync.training.shape_task import ShapeTaskConfig, shape_clips
 from lipsync.training.watch import write_samples
-from lipsync.training.windows import WindowTaskConfig, load_windows
 
-FILL = 0.8  # share of the minutes that steps may take; the rest is for evaluating and samples
 SHAPE_CARD = {
     "own_correlation": "opening_correlation",
     "own_spread": "opening_spread",
@@ -164,35 +157,6 @@ def run_folder(out: Path) -> Path:
     return out.with_name(out.name + ".run")
 
 
-def usable_clips(dataset: Path, config: FinetuneConfig) -> list[Clip]:
-    """The dataset's clips, at most `most_frames` of them evenly over it. Raises DatasetError when there are too few."""
-    clips = list(load_clips(Path(dataset)))
-    seconds = sum(c.record.duration_s for c in clips)
-    if len(clips) < 2 or seconds < config.least_footage_s:
-        raise DatasetError(
-            f"{dataset} holds {len(clips)} clip(s), {seconds:.1f} s of usable footage; to learn a person at least 2 "
-            f"clips and {config.least_footage_s:.0f} s are needed, and 5 to 10 minutes are good"
-        )
-    people = sorted({c.record.person for c in clips if c.record.person})
-    if len(people) > 1:
-        raise DatasetError(
-            f"{dataset} holds clips of {len(people)} people ({', '.join(people[:5])}); an adapter is one person's: "
-            "prepare their footage alone"
-        )
-    frames = sum(c.record.frames for c in clips)
-    if frames <= config.most_frames:
-        return clips
-    keep = np.linspace(0, len(clips) - 1, max(2, int(len(clips) * config.most_frames / frames))).round().astype(int)
-    return [clips[i] for i in sorted(set(keep.tolist()))]
-
-
-def hold_out(clips: list[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
-    """(train, held out): every n-th clip is held out, at least one and never all."""
-    every = max(2, round(1 / share))
-    held = [c for i, c in enumerate(clips) if i % every == every - 1] or clips[-1:]
-    return [c for c in clips if all(c is not h for h in held)], held
-
-
 def _summary(clips: list[Clip]) -> dict[str, Any]:
     """Where the footage came from, for the adapter's header."""
     records = [c.record for c in clips]
@@ -242,31 +206,8 @@ def learn_shape(
     progress: Progress,
 ) -> _Stage:
     """The way of speaking."""
-    loop = replace(
-        _loop(config),
-        minutes=config.minutes * config.shape_share,
-        steps=config.shape_steps,
-        learning_rate=config.shape_learning_rate,
-    )
     task = shape_task(base, clips, held_out, config)
-    return _run(task, loop, config.most_shape_steps, run / "shape", resume, progress, "learning how they speak")
-
-
-def shape_task(base: Base, clips: list[Clip], held_out: list[Clip], config: FinetuneConfig) -> PersonShape:
-    """The task of the way of speaking."""
-    settings, space = config.lora, base.shape.space
-    model = add_low_rank(base.shape, settings.shape_targets, settings.shape_rank, settings.alpha, config.seed)
-    return PersonShape(
-        model,
-        shape_clips(clips, space),
-        shape_clips(held_out, space),
-        ShapeTaskConfig(style_share=1.0, bfloat16=fast_bfloat16(base.device)),
-        teacher=base.shape,
-        lines=speak_lines(LEARNED_WITH) if config.foreign_shape_weight else (),
-        scored=speak_lines(SCORED_BY),
-        foreign_share=config.foreign_share,
-        foreign_weight=config.foreign_shape_weight,
-    )
+    return _run(task, config, run / "shape", resume, progress, "learning how they speak")
 
 
 def learn_pixels(
@@ -281,66 +222,16 @@ def learn_pixels(
 ) -> _Stage:
     """The look, with others' speech in the shapes that were just learned."""
     task = pixel_task(base, shape, clips, held_out, config)
-    loop = replace(
-        _loop(config),
-        minutes=config.minutes * (1 - config.shape_share),
-        steps=config.pixel_steps,
-        learning_rate=config.pixel_learning_rate,
-    )
     show = _show_samples(task, run, resume)
-    return _run(
-        task, loop, config.most_pixel_steps, run / "pixel", resume, progress, "learning how they look", on_evaluate=show
-    )
+    return _run(task, config, run / "pixel", resume, progress, "learning how they look", on_evaluate=show)
 
 
-def pixel_task(
-    base: Base, shape: dict[str, torch.Tensor], clips: list[Clip], held_out: list[Clip], config: FinetuneConfig
-) -> PersonPixels:
-    """The task of the look. `shape`: learned weights and style of the shape model; {} for the base's."""
-    windows, held = load_windows(clips), load_windows(held_out)
-    puppets = [Puppet(clip, w.windows) for clip, w in zip(clips, windows, strict=True)]
-    held_puppets = [Puppet(clip, w.windows) for clip, w in zip(held_out, held, strict=True)]
-    low_rank = {k: v for k, v in shape.items() if k != "style"}
-    speaker = changed_copy(base.shape, [(low_rank, 1.0)], config.lora.alpha)
-    dims, device = base.pixel.config, base.device
-    sounds: list[ForeignSound | None] = []
-    for lines in (speak_lines(LEARNED_WITH) if config.foreign_share else (), speak_lines(SCORED_BY)):
-        sounds.append(ForeignSound(lines, speaker, shape.get("style"), dims) if lines else None)
-    half = len(puppets) // 2 or 1
-    readers = [
-        teach_reader(
-            [p.windows for p in part], [p.opening for p in part], seed=seed, device=device, steps=config.reader_steps
-        )
-        for seed, part in ((1, puppets[:half]), (2, puppets[half:] or puppets))
-    ]
-    settings = config.lora
-    model = add_low_rank(base.pixel, settings.pixel_targets, settings.rank, settings.alpha, config.seed)
-    task = PersonPixels(
-        model.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
-        windows,
-        held,
-        PixelTaskConfig(
-            windows=WindowTaskConfig(batch=config.batch, chunk_frames=config.chunk_frames),
-            bfloat16=fast_bfloat16(device),
-            held_out_batches=config.held_out_batches,
-        ),
-        puppets=puppets,
-        held_puppets=held_puppets,
-        foreign=sounds[0],
-        teacher=readers[0],
-        scored=sounds[1],
-        judge=readers[1],
-        foreign_share=config.foreign_share,
-        foreign_weight=config.foreign_weight,
-    )
-    task.judge_correlation = reader_correlation(
-        readers[1], [p.windows for p in held_puppets], [p.opening for p in held_puppets]
-    )
-    return task
-
-
-def _loop(config: FinetuneConfig) -> LoopConfig:
+def _loop(config: FinetuneConfig, part: str) -> LoopConfig:
+    shape = part == "shape"
     return LoopConfig(
+        minutes=config.minutes * (config.shape_share if shape else 1 - config.shape_share),
+        steps=config.shape_steps if shape else config.pixel_steps,
+        learning_rate=config.shape_learning_rate if shape else config.pixel_learning_rate,
         warmup_steps=config.warmup_steps,
         ema_decay=config.ema_decay,
         evaluations=config.evaluations,
@@ -371,15 +262,15 @@ def _show_samples(task: PersonPixels, run: Path, resume: bool) -> Callable[[Trai
 
 def _run(
     task: PersonShape | PersonPixels,
-    loop: LoopConfig,
-    most_steps: int,
+    config: FinetuneConfig,
     run: Path,
     resume: bool,
     progress: Progress,
     stage: str,
     on_evaluate: Callable[[TrainState], None] | None = None,
 ) -> _Stage:
-    """Train one of the two; a run that was finished before is only read."""
+    """Train one of the two, `run.name` says which; a run that was finished before is only read."""
+    loop = _loop(config, run.name)
     before_file, best, done = run / "before.json", run / "best.safetensors", run / "done.json"
     if resume and done.is_file():
         found = json.loads(done.read_text(encoding="utf-8"))
@@ -395,8 +286,7 @@ def _run(
         _write_json(before_file, before)
     goes_on = resume and (run / "state.safetensors").is_file()
     if not loop.steps and not goes_on:
-        fitting = int(FILL * loop.minutes * 60 / probe_step_s(task))
-        loop = replace(loop, steps=max(1, min(fitting, most_steps)))
+        loop = replace(loop, steps=planned_steps(config, run.name, probe_step_s(task)))
     state = train(
         task,
         loop,

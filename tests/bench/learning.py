@@ -20,9 +20,9 @@ from lipsync.model.base import load_base
 from lipsync.model.low_rank import low_rank_tensors
 from lipsync.progress import Terminal
 from lipsync.training.clipstore import load_clips
-from lipsync.training.finetune import pixel_task, shape_task, usable_clips
 from lipsync.training.loop import LoopConfig, train
 from lipsync.training.person import PersonPixels, PersonShape
+from lipsync.training.person_setup import pixel_task, shape_task, usable_clips
 
 
 def settings(changes: list[str]) -> FinetuneConfig:

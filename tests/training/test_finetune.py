@@ -25,10 +25,11 @@ from lipsync.model.lora import apply_adapter, load_adapter
 from lipsync.model.low_rank import add_low_rank
 from lipsync.progress import Silent
 from lipsync.training.clipstore import load_clips
-from lipsync.training.finetune import finetune, hold_out, run_folder
+from lipsync.training.finetune import finetune, run_folder
 from lipsync.training.foreign import LEARNED_WITH, speak_lines
 from lipsync.training.loop import LoopConfig, StepResult, train
 from lipsync.training.person import PersonShape
+from lipsync.training.person_setup import hold_out
 from lipsync.training.shape_task import ShapeTaskConfig, shape_clips
 from lipsync.training.watch import latest_samples, read_curves
 from tests.model_helpers import random_batch, tiny_pixel, tiny_shape

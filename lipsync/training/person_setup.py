@@ -1,0 +1,124 @@
+"""What learning a person starts from: their clips, a part of them held out, the two tasks, and how many steps fit."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lipsync.config import FinetuneConfig
+from lipsync.errors import DatasetError
+from lipsync.model.base import Base
+from lipsync.model.low_rank import add_low_rank, changed_copy
+from lipsync.model.sampler import fast_bfloat16
+from lipsync.training.clipstore import Clip, load_clips
+from lipsync.training.foreign import LEARNED_WITH, SCORED_BY, ForeignSound, Puppet, speak_lines
+from lipsync.training.person import PersonPixels, PersonShape
+from lipsync.training.pixel_task import PixelTaskConfig
+from lipsync.training.reader import reader_correlation, teach_reader
+from lipsync.training.shape_task import ShapeTaskConfig, shape_clips
+from lipsync.training.windows import WindowTaskConfig, load_windows
+
+FILL = 0.8  # share of the minutes that steps may take; the rest is for evaluating and samples
+
+
+def usable_clips(dataset: Path, config: FinetuneConfig) -> list[Clip]:
+    """The dataset's clips, at most `most_frames` of them evenly over it. Raises DatasetError when there are too few."""
+    clips = list(load_clips(Path(dataset)))
+    seconds = sum(c.record.duration_s for c in clips)
+    if len(clips) < 2 or seconds < config.least_footage_s:
+        raise DatasetError(
+            f"{dataset} holds {len(clips)} clip(s), {seconds:.1f} s of usable footage; to learn a person at least 2 "
+            f"clips and {config.least_footage_s:.0f} s are needed, and 5 to 10 minutes are good"
+        )
+    people = sorted({c.record.person for c in clips if c.record.person})
+    if len(people) > 1:
+        raise DatasetError(
+            f"{dataset} holds clips of {len(people)} people ({', '.join(people[:5])}); an adapter is one person's: "
+            "prepare their footage alone"
+        )
+    frames = sum(c.record.frames for c in clips)
+    if frames <= config.most_frames:
+        return clips
+    keep = np.linspace(0, len(clips) - 1, max(2, int(len(clips) * config.most_frames / frames))).round().astype(int)
+    return [clips[i] for i in sorted(set(keep.tolist()))]
+
+
+def hold_out(clips: list[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
+    """(train, held out): every n-th clip is held out, at least one and never all."""
+    every = max(2, round(1 / share))
+    held = [c for i, c in enumerate(clips) if i % every == every - 1] or clips[-1:]
+    return [c for c in clips if all(c is not h for h in held)], held
+
+
+def shape_task(base: Base, clips: list[Clip], held_out: list[Clip], config: FinetuneConfig) -> PersonShape:
+    """The task of the way of speaking."""
+    settings, space = config.lora, base.shape.space
+    model = add_low_rank(base.shape, settings.shape_targets, settings.shape_rank, settings.alpha, config.seed)
+    return PersonShape(
+        model,
+        shape_clips(clips, space),
+        shape_clips(held_out, space),
+        ShapeTaskConfig(style_share=1.0, bfloat16=fast_bfloat16(base.device)),
+        teacher=base.shape,
+        lines=speak_lines(LEARNED_WITH) if config.foreign_shape_weight else (),
+        scored=speak_lines(SCORED_BY),
+        foreign_share=config.foreign_share,
+        foreign_weight=config.foreign_shape_weight,
+    )
+
+
+def pixel_task(
+    base: Base, shape: dict[str, torch.Tensor], clips: list[Clip], held_out: list[Clip], config: FinetuneConfig
+) -> PersonPixels:
+    """The task of the look. `shape`: learned weights and style of the shape model; {} for the base's."""
+    windows, held = load_windows(clips), load_windows(held_out)
+    puppets = [Puppet(clip, w.windows) for clip, w in zip(clips, windows, strict=True)]
+    held_puppets = [Puppet(clip, w.windows) for clip, w in zip(held_out, held, strict=True)]
+    low_rank = {k: v for k, v in shape.items() if k != "style"}
+    speaker = changed_copy(base.shape, [(low_rank, 1.0)], config.lora.alpha)
+    dims, device = base.pixel.config, base.device
+    sounds: list[ForeignSound | None] = []
+    for lines in (speak_lines(LEARNED_WITH) if config.foreign_share else (), speak_lines(SCORED_BY)):
+        sounds.append(ForeignSound(lines, speaker, shape.get("style"), dims) if lines else None)
+    half = len(puppets) // 2 or 1
+    readers = [
+        teach_reader(
+            [p.windows for p in part], [p.opening for p in part], seed=seed, device=device, steps=config.reader_steps
+        )
+        for seed, part in ((1, puppets[:half]), (2, puppets[half:] or puppets))
+    ]
+    settings = config.lora
+    model = add_low_rank(base.pixel, settings.pixel_targets, settings.rank, settings.alpha, config.seed)
+    task = PersonPixels(
+        model.to(memory_format=torch.channels_last),  # pyright: ignore[reportCallIssue]
+        windows,
+        held,
+        PixelTaskConfig(
+            windows=WindowTaskConfig(batch=config.batch, chunk_frames=config.chunk_frames),
+            bfloat16=fast_bfloat16(device),
+            held_out_batches=config.held_out_batches,
+        ),
+        puppets=puppets,
+        held_puppets=held_puppets,
+        foreign=sounds[0],
+        teacher=readers[0],
+        scored=sounds[1],
+        judge=readers[1],
+        foreign_share=config.foreign_share,
+        foreign_weight=config.foreign_weight,
+    )
+    task.judge_correlation = reader_correlation(
+        readers[1], [p.windows for p in held_puppets], [p.opening for p in held_puppets]
+    )
+    return task
+
+
+def planned_steps(config: FinetuneConfig, part: str, step_s: float) -> int:
+    """How many steps of "shape" or "pixel" are done when one takes `step_s`: as many as fit, but no more than help."""
+    share = config.shape_share if part == "shape" else 1 - config.shape_share
+    wanted, most = (
+        (config.shape_steps, config.most_shape_steps)
+        if part == "shape"
+        else (config.pixel_steps, config.most_pixel_steps)
+    )
+    return wanted or max(1, min(int(FILL * share * config.minutes * 60 / step_s), most))
