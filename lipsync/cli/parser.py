@@ -233,6 +233,8 @@ def _add_rest(commands: Any) -> None:
     app.add_argument("--port", type=_number(int, 0), help="default: the first free one")
     app.add_argument("--host", default="127.0.0.1", help="who may reach it: only this computer unless said otherwise")
     app.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    verify = _command(commands, "verify", "verify:verify", "Read a file's content credentials; say if it was changed.")
+    verify.add_argument("files", nargs="+", type=Path, metavar="FILE", help="videos or pictures")
     _command(commands, "doctor", "doctor:doctor", "Check that everything works here, or say what to do.", model=True)
 
 
