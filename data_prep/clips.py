@@ -30,6 +30,7 @@ from lipsync.speech.features import MEL_RATE_HZ, log_mel
 from lipsync.training.clipstore import MEL_PAD_S
 from lipsync.types import Frame, Sound, Track
 
+_UPSIDE_DOWN_DEG = 135.0
 _MEL_EDGE = 2  # mel frames at each end of a slice whose analysis window reaches beyond it
 
 
@@ -102,7 +103,7 @@ def frame_reasons(pose: HeadPose, config: PrepareConfig) -> list[str]:
         elif abs(yaw) > config.most_yaw_deg or abs(pitch) > config.most_pitch_deg:
             reasons.append("turned away")
         elif abs(roll) > config.most_roll_deg:
-            reasons.append("head tilted")
+            reasons.append("upside down" if abs(roll) > _UPSIDE_DOWN_DEG else "head tilted")
         else:
             reasons.append("")
     return reasons

@@ -2,6 +2,7 @@
 
     sharpness  = mean |∇²Y| of the windows                      grey levels; blur and compression take it away
     repeated   = share of frames i with d_i < ¼·min(d_{i−1}, d_{i+1}),   d_i = mean |Y_i − Y_{i−1}|
+    frozen     = longest time in which every d_i is under a fraction of a grey level
     score      = (size · sharp · frontal · speech)^¼, each from 0 to 1
 
 Y is the windows' luma (ITU-R BT.601 weights), 0 to 255. A repeated frame is one that stands still between two that
@@ -13,12 +14,14 @@ from itertools import pairwise
 import numpy as np
 
 from data_prep.clips import Span
+from data_prep.occlusion import hidden_frames
 from lipsync.config import PrepareConfig
 from lipsync.faces.align import mouth_opening
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _GOOD_INTER_OCULAR_PX = 64.0  # a window of 128 px is then not enlarged
 _GOOD_SHARPNESS = 4.0
+_FLAGGED = 2 / 3
 
 
 def sharpness(windows: np.ndarray) -> float:
@@ -45,6 +48,16 @@ def repeated_share(windows: np.ndarray) -> float:
     return float(lone.mean())
 
 
+def frozen_s(windows: np.ndarray, frame_rate: float, least_change: float) -> float:
+    """The longest time, in seconds, in which no window (F, S, S, 3) changes by `least_change` grey levels."""
+    moved = [np.abs(b[::2, ::2].astype(np.int16) - a[::2, ::2]).mean() for a, b in pairwise(windows)]
+    longest = run = 0
+    for change in moved:
+        run = run + 1 if change < least_change else 0
+        longest = max(longest, run)
+    return longest / frame_rate
+
+
 def mouth_motion(span: Span) -> float:
     """Standard deviation of the inner lips' distance, head units."""
     return float(mouth_opening(span.mouth).std())
@@ -65,7 +78,7 @@ def span_reason(span: Span, speech_share: float, config: PrepareConfig) -> str:
     return ""
 
 
-def window_reason(windows: np.ndarray, config: PrepareConfig) -> str:
+def window_reason(windows: np.ndarray, config: PrepareConfig, frame_rate: float = 25.0) -> str:
     """Why a span's windows (F, S, S, 3) cannot be used; '' when they can."""
     if brightness(windows) < config.least_brightness:
         return "too dark"
@@ -73,13 +86,23 @@ def window_reason(windows: np.ndarray, config: PrepareConfig) -> str:
         return "blurred"
     if repeated_share(windows) > config.most_repeated_share:
         return "repeated frames"
+    if frozen_s(windows, frame_rate, config.checks.frozen_grey_levels) > config.checks.most_frozen_s:
+        return "still picture"
     return ""
 
 
-def clip_score(span: Span, sharp: float, speech_share: float) -> float:
-    """One number from 0 to 1 for how much a clip teaches; see the file's opening."""
+def hidden_reason(windows: np.ndarray, config: PrepareConfig) -> str:
+    """What hides the mouth in too many of the windows (F, S, S, 3) of a real face; '' when nothing does."""
+    covered, text = hidden_frames(windows)
+    if covered.mean() > config.checks.most_hidden_share:
+        return "mouth covered"
+    return "text over the mouth" if text.mean() > config.checks.most_hidden_share else ""
+
+
+def clip_score(span: Span, sharp: float, speech_share: float, flags: tuple[str, ...] = ()) -> float:
+    """One number from 0 to 1 for how much a clip teaches; see the file's opening. Each flag takes a third off."""
     size = min(1.0, float(np.median(span.pose.scale)) / _GOOD_INTER_OCULAR_PX)
     away_deg = float(np.median(np.hypot(span.pose.yaw_deg, span.pose.pitch_deg)))
     frontal = max(0.0, 1.0 - away_deg / 60.0)
     parts = (size, min(1.0, sharp / _GOOD_SHARPNESS), frontal, min(1.0, speech_share / 0.6))
-    return float(np.prod(parts) ** 0.25)
+    return float(np.prod(parts) ** 0.25) * _FLAGGED ** len(flags)

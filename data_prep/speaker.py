@@ -8,7 +8,8 @@ it is how loud the speech is. `fast` takes off the mean over 0.6 s, `step` is th
 the slow part is alike in any two sentences and puts the best lag astray. Measured with a first shape model, best lag
 within ±2 frames of 0: 0.80 of 83 clips of 3 s or more of many people with plain correlation, 0.88 with fast, 0.92
 with step. A camera and its microphone are apart by one constant, so all clips of a file vote for one offset. Of two
-faces seen at the same time, the one whose score is higher speaks.
+faces seen at the same time, the one whose score is higher speaks. Where consecutive parts of a long file are surely
+apart by different amounts, its sound drifts, and no one correction helps.
 
 Source: Chung & Zisserman 2016 search the same way, with an embedding distance in place of the correlation.
 """
@@ -34,12 +35,14 @@ _ALIEN_S = 20.0
 # A clip is out of sync when its own best lag lies this far from the file's and beats it by this much, this surely.
 _APART_FRAMES, _APART_MARGIN, _APART_SCORE, _APART_S, _LEAST_VOTERS = 4.0, 0.35, 0.5, 3.0, 3
 _SAME_TIME_SHARE = 0.5
+_PART_S, _LEAST_PARTS = 20.0, 3  # of clips, for a part of a file to vote on its own
 
 
 class SyncJudge(Protocol):
     """Hears how far a mouth would open."""
 
     name: str
+    learned: bool  # whether the networks that ship with the project are there: then pictures are judged by them too
     least_score: float  # of a whole file, for its offset to be believed
     least_margin: float  # by which the best lag must beat lag 0
     least_s: float  # of clips in the file
@@ -54,6 +57,7 @@ class EnergyJudge:
     """Takes loudness for opening: rough, needs nothing."""
 
     name = "energy"
+    learned = False
     least_score = 0.3
     least_margin = 0.12
     least_s = 12.0
@@ -70,6 +74,7 @@ class EnergyJudge:
 class ShapeJudge:
     """The shape model's opening. `model`: in eval mode, with its space set."""
 
+    learned = True
     least_score = 0.35
     least_margin = 0.03
     least_s = 2.0
@@ -98,11 +103,18 @@ class FileSync:
     """A file's offset (positive: the sound comes late; 0 where it is not clear) and its score there.
 
     `apart`: indices of the clips for which there is strong evidence that their sound lies elsewhere, or is another's.
+    `drifts`: they are all of them, because the sound runs away from the picture.
     """
 
     offset_frames: float
     score: float
     apart: frozenset[int] = frozenset()
+    drifts: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why the clips that lie apart are dropped."""
+        return "sound drifts" if self.drifts else "out of sync"
 
 
 def score_curve(span: Span, heard: np.ndarray, heard_start_s: float, gap_s: float, reach: int) -> np.ndarray:
@@ -123,10 +135,15 @@ def _fast(values: np.ndarray, frames: int) -> np.ndarray:
     return values - np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
 
-def file_sync(curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: SyncJudge) -> FileSync:
-    """The one offset that a file's clips vote for, each by its length; 0 where the vote is not clear."""
+def file_sync(
+    curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: SyncJudge, most_drift_frames: float = 2.5
+) -> FileSync:
+    """The one offset that a file's clips, in order of time, vote for by length; 0 where the vote is not clear."""
     if not len(curves):
         return FileSync(0.0, 0.0)
+    parts = part_offsets(curves, lengths_s, judge)
+    if len(parts) >= _LEAST_PARTS and _runs_away(parts, most_drift_frames):
+        return FileSync(0.0, 0.0, frozenset(range(len(curves))), drifts=True)
     pooled = np.average(np.stack(curves), axis=0, weights=np.asarray(lengths_s))
     reach, best = len(pooled) // 2, int(pooled.argmax())
     place, inside = float(best - reach), 0 < best < len(pooled) - 1
@@ -142,6 +159,28 @@ def file_sync(curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: S
     sure = len(curves) >= _LEAST_VOTERS and score >= judge.least_score
     apart = [i for i, curve in enumerate(curves) if sure and lengths_s[i] >= _APART_S and _lies_apart(curve, place)]
     return FileSync(place, score, frozenset(apart))
+
+
+def part_offsets(curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: SyncJudge) -> np.ndarray:
+    """Best lags, in frames, of consecutive parts of about _PART_S of clips; parts that are not sure are left out."""
+    found: list[float] = []
+    held: list[tuple[np.ndarray, float]] = []
+    for curve, length_s in zip(curves, lengths_s, strict=True):
+        held.append((curve, length_s))
+        if sum(s for _, s in held) >= _PART_S:
+            pooled = np.average([c for c, _ in held], axis=0, weights=[s for _, s in held])
+            best = int(pooled.argmax())
+            if pooled[best] >= judge.least_score and 0 < best < len(pooled) - 1:
+                found.append(float(best - len(pooled) // 2))
+            held = []
+    return np.array(found)
+
+
+def _runs_away(parts: np.ndarray, most_frames: float) -> bool:
+    """Whether lags of consecutive parts lie on a slope, and further apart than `most_frames`."""
+    slope, start = np.polyfit(np.arange(len(parts)), parts, 1)
+    off = np.abs(parts - start - slope * np.arange(len(parts)))
+    return bool(abs(slope) * (len(parts) - 1) > most_frames and np.median(off) <= 1.0)
 
 
 def _lies_apart(curve: np.ndarray, place: float) -> bool:

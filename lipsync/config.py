@@ -34,11 +34,10 @@ class CheckConfig:
     most_sustained_share: float = 0.25  # of time in which tones hold their pitch: music
     most_second_voice_share: float = 0.2  # of voiced frames with a second pitch
     most_hidden_share: float = 0.12  # of frames in which something covers the mouth, or text lies over it
-    most_frozen_share: float = 0.5  # of frames that are the one before
-    frozen_grey_levels: float = 0.12  # a picture that changes by less stands still
+    most_frozen_s: float = 1.0  # a picture that stands still for longer
+    frozen_grey_levels: float = 0.3  # what changes by less stands still
     least_bar_share: float = 0.04  # of the picture's height or width: narrower black edges are no letterbox
     most_bar_luma: float = 24.0  # grey levels: what counts as black
-    least_detail_share: float = 0.12  # of the windows' detail above a quarter of their sampling rate: coded to death
     most_drift_frames: float = 2.5  # between parts of a file: further apart, its sound drifts
 
 
@@ -90,6 +89,8 @@ class RenderConfig:
     tail_s: float = 0.25  # `say`: how long the picture goes on after the last sound
     photo_most_px: int = 1920  # a larger photo is scaled to this side
     photo_motion: float = 1.0  # 0: the head of a photo stays still
+    segment_s: float = 20.0  # a render is planned, rendered and, when interrupted, resumed in pieces of this length
+    first_s: float = 2.0  # the same for output that is streamed: how soon the first pictures are out
 
 
 @dataclass(frozen=True)

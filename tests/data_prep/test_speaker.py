@@ -108,3 +108,15 @@ def test_only_faces_seen_at_the_same_time_are_rivals():
     spans = [span_of(course, 0), span_of(course, 10), span_of(course, 60), span_of(course, 45)]
     assert silent_rivals(spans, [0.2, 0.6, 0.1, 0.05]) == {0, 3}
     assert silent_rivals([], []) == set()
+
+
+def test_sound_that_runs_away_is_dropped_and_a_constant_offset_is_not():
+    judge = PlantedJudge(planted.mouth_course(3.0, 1), 0.0)
+    away = file_sync([peak(-5 + 1.5 * i, 0.8) for i in range(8)], [10.0] * 8, judge)
+    assert away.drifts and away.apart == set(range(8)) and away.reason == "sound drifts"
+    wavering = [peak(4 + 0.5 * (i % 2), 0.8) for i in range(8)]
+    for steady in ([peak(4, 0.8)] * 8, wavering, [peak(-5 + 3 * i) for i in range(3)]):
+        sync = file_sync(steady, [10.0] * len(steady), judge)
+        assert not sync.drifts
+    one_off = [peak(2, 0.8)] * 4 + [peak(9, 0.8)] * 2 + [peak(2, 0.8)] * 4
+    assert not file_sync(one_off, [10.0] * 10, judge).drifts

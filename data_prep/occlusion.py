@@ -1,0 +1,83 @@
+"""Is the mouth to be seen? A small network tells for each window: clear, covered (hand, microphone, cup), or text.
+
+    p(frame) = softmax(f(mouth))      mouth: the lips and chin of a window, 32×32 px, 0 to 1
+
+Learned by learn_occlusion.py from windows with covers drawn over them, as nobody labels hands; its weights lie beside
+this file. A mouth is hidden in a frame when the mean of p over three neighbouring looks passes _SURE.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+LOOK_PX = 32
+CLEAR, COVERED, TEXT = range(3)
+WEIGHTS = Path(__file__).with_name("occlusion.safetensors")
+_LEFT, _TOP, _SIDE = 0.195, 0.18, 0.62  # of the window's side: from under the nose to the chin
+_EVERY = 2  # frames between two looks
+_SURE = 0.75  # beards and hard shadows reach 0.6
+_BLOCK = 256
+
+
+class MouthLooker(nn.Sequential):
+    """Pictures (B, 3, 32, 32), 0 to 1 → logits (B, 3)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 16, 3, 2, 1),
+            nn.SiLU(),
+            nn.Conv2d(16, 32, 3, 2, 1),
+            nn.SiLU(),
+            nn.Conv2d(32, 64, 3, 2, 1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(64 * 16, 32),
+            nn.SiLU(),
+            nn.Linear(32, 3),
+        )
+
+
+def mouth_picture(window: np.ndarray) -> np.ndarray:
+    """The part of a window (S, S, 3) that is looked at: uint8 (32, 32, 3)."""
+    size = window.shape[0]
+    left, top, side = round(_LEFT * size), round(_TOP * size), round(_SIDE * size)
+    return cv2.resize(window[top : top + side, left : left + side], (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
+
+
+def as_input(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 (B, 32, 32, 3) → float32 (B, 3, 32, 32), 0 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+@cache
+def load_looker() -> MouthLooker:
+    """The network with its shipped weights."""
+    looker = MouthLooker()
+    looker.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+    return looker.eval()
+
+
+def hidden_frames(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where something covers the mouth, and where text does.
+
+    Args:
+        windows: uint8 (F, S, S, 3), RGB.
+
+    Returns:
+        covered, text: bool (F,) each.
+    """
+    looks = np.arange(0, len(windows), _EVERY)
+    pictures = as_input(np.stack([mouth_picture(windows[i]) for i in looks]))
+    with torch.inference_mode():
+        found = torch.cat([load_looker()(part).softmax(1) for part in pictures.split(_BLOCK)]).numpy()
+    padded = np.concatenate([found[:1], found, found[-1:]])
+    mean = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    per_frame = mean[np.arange(len(windows)) // _EVERY]
+    hidden = per_frame[:, CLEAR] < 1 - _SURE
+    return hidden & (per_frame[:, COVERED] >= per_frame[:, TEXT]), hidden & (per_frame[:, COVERED] < per_frame[:, TEXT])
