@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lipsync.errors import SpeechError
 from lipsync.speech.voices.base import Mark, is_speakable, nothing_to_say
+from lipsync.speech.voices.phonetics import to_mnemonics
 
 LONGEST_PAUSE_S = 60.0
 LANGUAGE_PAUSE_S = 0.08  # where the language changes within a line
@@ -174,6 +175,10 @@ def _parse_row(row: str, start: int, speaker: str, number: int) -> list[Line | P
             marks.append(Mark(len(text), len(text) + len(strong[1]), emphasis=True))
             text += strong[1]
         elif said := _match(_SAY, bracket, where):
+            try:
+                to_mnemonics(said[1])
+            except SpeechError as error:
+                raise SpeechError(f"{where}: {error}") from error
             marks.append(Mark(len(text), len(text) + len(said[2]), ipa=said[1]))
             text += said[2]
         elif spoken := _match(_LANG, bracket, where):

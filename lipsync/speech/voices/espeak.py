@@ -12,14 +12,17 @@ espeak-ng is GPL-3 software: an optional engine, loaded at run time behind the v
 
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import pairwise
+from functools import cache
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
 from lipsync.errors import SpeechError, VoiceError
-from lipsync.speech.voices.base import is_speakable, require_speakable
+from lipsync.speech.voices.base import Mark, is_speakable, require_speakable
+from lipsync.speech.voices.engine_text import engine_text
 from lipsync.speech.voices.espeak_library import (
     EVENT_END,
     EVENT_PHONEME,
@@ -60,6 +63,7 @@ class EspeakVoice:
     voice: str
     pitch: int = NORMAL_PITCH
     takes_text: bool = True
+    takes_marks: bool = True
 
     def __post_init__(self) -> None:
         language, _, variant = self.voice.partition("+")
@@ -82,15 +86,18 @@ class EspeakVoice:
         code = ALIASES.get(code.lower(), code.lower())
         return next((known for known in languages() if known.lower() == code), code)
 
-    def speak(self, text: str, *, speed: float = 1.0) -> Speech:
+    def speak(self, text: str, *, speed: float = 1.0, marks: Sequence[Mark] = ()) -> Speech:
         """Say `text`; float32 mono at the engine's 22 050 Hz, times from the first sample.
 
         Args:
             text: any length. Emoji are left out.
             speed: 0.5–2.5 times the normal 175 words a minute.
+            marks: words that are emphasised, or said as IPA symbols; a phoneme that the language lacks is said as its
+                nearest.
 
         Raises:
-            SpeechError: no speakable character, or the engine found nothing in it that it can say.
+            SpeechError: no speakable character, or the engine found nothing in it that it can say, or the IPA of a mark
+                holds a symbol that is none.
             VoiceError: speed is out of range, or the engine failed.
         """
         if not SPEED_RANGE[0] <= speed <= SPEED_RANGE[1]:
@@ -98,12 +105,13 @@ class EspeakVoice:
         spoken = require_speakable(text)
         voice = languages()[self.language] + "".join(self.voice.partition("+")[1:])
         rate = round(NORMAL_WORDS_PER_MINUTE * speed)
-        said = synthesize(spoken, voice, words_per_minute=rate, pitch=self.pitch)
+        given = engine_text(spoken, self.language, marks, lambda symbol: _has(languages()[self.language], symbol))
+        said = synthesize(given.text, voice, words_per_minute=rate, pitch=self.pitch, marked=given.is_marked)
         if not said.samples.any():
             raise SpeechError(f"the voice {self.name} has no sound for {text[:40]!r}; choose a voice of its language")
         return Speech(
             Sound((said.samples / FULL_SCALE).astype(np.float32), said.sample_rate_hz),
-            words=_words(said, spoken),
+            words=_words(said, spoken, given.origin),
             phonemes=_with_closures(_phonemes(said), CLOSURE_S / speed),
             text=text,
             language=self.language,
@@ -167,15 +175,29 @@ def _ipa(symbol: str) -> str:
     return symbol[: len(symbol) - len(bare)] + ASCII_SYMBOLS.get(bare, bare)
 
 
-def _words(said: Spoken, text: str) -> list[Timed]:
-    """Words as written, each until the next word or pause; what is read as several words ("25") stays one."""
+@cache
+def _has(voice: str, symbol: str) -> bool:
+    """Whether a voice has a phoneme: whether anything sounds where it is asked for."""
+    said = synthesize(f"[[{symbol}]]", voice, words_per_minute=NORMAL_WORDS_PER_MINUTE, pitch=50, marked=True)
+    return any(_is_phoneme(event) for event in said.events)
+
+
+def _words(said: Spoken, text: str, origin: Sequence[int]) -> list[Timed]:
+    """Words as written, each until the next word or pause; what is read as several words ("25") stays one.
+
+    Args:
+        origin: the character of `text` that each character given to the engine came from.
+    """
     starts: list[EngineEvent] = []
-    for event in said.events:
-        if event.kind == EVENT_WORD and (not starts or event.position >= starts[-1].position + starts[-1].length):
-            starts.append(event)
+    end = 0  # of the last word, in what the engine was given
+    for event in (event for event in said.events if event.kind == EVENT_WORD):
+        place = origin[min(max(0, event.position), len(origin) - 1)]
+        if not starts or (event.position >= end and place > starts[-1].position):
+            starts.append(replace(event, position=place))
+        end = max(end, event.position + event.length)
     stops = [event.sample for event in said.events if event.kind != EVENT_WORD and not _is_phoneme(event)]
     words = []
-    for event, after in zip(starts, [*starts[1:], None], strict=True):
+    for event, after in zip_longest(starts, starts[1:]):
         written = list(filter(is_speakable, text[event.position : after.position if after else None].split()))
         following = bisect_right(stops, event.sample)
         stop = stops[following] if following < len(stops) else len(said.samples)

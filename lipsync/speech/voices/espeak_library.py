@@ -24,7 +24,7 @@ from lipsync.errors import VoiceError
 
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 INITIALIZE_PHONEME_EVENTS, INITIALIZE_PHONEME_IPA, INITIALIZE_DONT_EXIT = 0x0001, 0x0002, 0x8000
-CHARS_UTF8 = 1
+CHARS_UTF8, SSML, PHONEMES_IN_BRACKETS = 0x1, 0x10, 0x100
 POS_CHARACTER = 1
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
 NORMAL_VOLUME, NORMAL_RANGE = 100, 50
@@ -91,8 +91,11 @@ class Spoken:
     events: list[EngineEvent]
 
 
-def synthesize(text: str, voice: str, *, words_per_minute: int, pitch: int) -> Spoken:
+def synthesize(text: str, voice: str, *, words_per_minute: int, pitch: int, marked: bool = False) -> Spoken:
     """Speak `text` with a voice such as "gmw/en+f3" (see `languages`). The same call gives the same samples.
+
+    Args:
+        marked: the text is SSML, and may hold the engine's phonemes in [[ ]].
 
     Raises:
         VoiceError: the engine is missing, or does not know the voice, or failed.
@@ -116,7 +119,8 @@ def synthesize(text: str, voice: str, *, words_per_minute: int, pitch: int) -> S
         for parameter, value in settings.items():
             library.espeak_SetParameter(parameter, value, 0)
         size = ctypes.c_size_t(len(encoded) + 1)
-        status = library.espeak_Synth(encoded, size, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None)
+        flags = CHARS_UTF8 | (SSML | PHONEMES_IN_BRACKETS if marked else 0)
+        status = library.espeak_Synth(encoded, size, 0, POS_CHARACTER, 0, flags, None, None)
     if status != 0:
         raise VoiceError(f"espeak-ng failed with status {status} on {text[:40]!r} with the voice {voice!r}")
     samples = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int16)
