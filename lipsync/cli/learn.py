@@ -10,7 +10,7 @@ from typing import Any
 from lipsync.cli.run import Outcome, given
 from lipsync.config import from_mapping, to_mapping
 from lipsync.consent import read_consent
-from lipsync.errors import ConfigError, UsageError
+from lipsync.errors import ConfigError, DatasetError, UsageError
 from lipsync.media.whole import WholeFile
 from lipsync.progress import Progress, format_s
 from lipsync.studio import service
@@ -34,6 +34,11 @@ def prepare(args: argparse.Namespace, progress: Progress) -> Outcome:
     report = service.prepare_footage(
         footage, out, progress, labels=args.labels, person=person, **given(args, "detector")
     )
+    if args.best_minutes:
+        from data_prep.select import select_best
+
+        chosen = select_best(out, args.best_minutes)
+        report = {**report, "clips": sum(c.taken for c in chosen.choices), "best_minutes": chosen.minutes}
     page = out / "report.html"
     if args.report:
         whole = WholeFile(args.report)
@@ -48,7 +53,27 @@ def _summary(report: dict[str, Any]) -> str:
     lines = [f"{report['dataset']}: {report['clips']} clips, {kept:.2f} minutes of {brought:.2f}"]
     lines += [f"dropped {minutes:.2f} minutes: {reason}" for reason, minutes in report["minutes_dropped"].items()]
     lines += [f"note: {w['about']}: {w['found']}. {w['advice']}".strip() for w in report["warnings"]]
+    lines += [f"kept the best {report['best_minutes']:.2f} minutes"] if "best_minutes" in report else []
     return "\n".join([*lines, f"report: {report['report']}"])
+
+
+def validate(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync validate`."""
+    from data_prep.validate import schema
+    from data_prep.validate import validate as check
+
+    if args.schema:
+        fields = schema()
+        marks = {True: " (required)", False: ""}
+        lines = [f"{name}: {f['type']}{marks[f['required']]}: {f['means']}" for name, f in fields.items()]
+        return Outcome({"manifest": fields}, "\n".join(lines))
+    if args.dataset is None:
+        raise UsageError("validate needs DATASET, or --schema")
+    problems = check(args.dataset, progress)
+    if problems:
+        listed = "\n".join(str(problem) for problem in problems)
+        raise DatasetError(f"{args.dataset}: {len(problems)} problem(s):\n{listed}")
+    return Outcome({"dataset": str(args.dataset), "problems": []}, f"{args.dataset}: no problem")
 
 
 def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:

@@ -67,6 +67,13 @@ def _add_learning(commands: Any) -> None:
     prepare.add_argument("--labels", type=Path, metavar="CSV", help="who is in it: file,person,language,rights,source")
     prepare.add_argument("--report", type=Path, metavar="HTML", help="a copy of DATASET/report.html")
     prepare.add_argument("--detector", help="which face detector")
+    best = "keep the best M minutes alone: clips that are good, and differ in mouths, sounds, poses and light"
+    prepare.add_argument("--best-minutes", type=_number(float, 0.01), metavar="M", help=best)
+
+    text = "Check a dataset before anything is learned from it: file, line, expected, found."
+    validate = _command(commands, "validate", "learn:validate", text)
+    validate.add_argument("dataset", nargs="?", type=Path, metavar="DATASET")
+    validate.add_argument("--schema", action="store_true", help="say what a line of the manifest holds")
 
     pretrain = _command(commands, "pretrain", "learn:pretrain", "Train a base model.", model=True)
     pretrain.add_argument("--data", nargs="+", type=Path, required=True, metavar="DATASET")
