@@ -5,6 +5,7 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -19,6 +20,30 @@ from lipsync.speech.features import MEL_RATE_HZ, MELS, SAMPLE_RATE_HZ
 from lipsync.training.clipstore import MANIFEST, MEL_PAD_S, ClipRecord
 
 _REQUIRED = ("id", "source", "frames", "frame_rate", "duration_s", "start_s", "inter_ocular_px")
+# What a line of the manifest holds: meaning, least, most.
+_MEANS: dict[str, tuple[str, float, float]] = {
+    "id": ("name of the clip's files below clips/", 0, 0),
+    "source": ("name of the footage file", 0, 0),
+    "person": ("who is seen; empty when nobody said", 0, 0),
+    "start_s": ("where the clip begins in the footage, seconds", -60.0, np.inf),
+    "duration_s": ("length, seconds", 1e-3, 3600.0),
+    "frames": ("number of windows", 1, 1e6),
+    "frame_rate": ("frames a second", 1.0, 1000.0),
+    "inter_ocular_px": ("distance between the eyes in the footage, px", 1.0, 1e4),
+    "offset_frames": ("how late the footage's sound comes, frames; readers correct it", -1e3, 1e3),
+    "offset_score": ("how well mouth and sound agree there", -1.0, 1.0),
+    "sharpness": ("mean |Laplacian| of the windows, grey levels", 0.0, 2040.0),
+    "yaw_deg": ("median turn of the head to the side, degrees", -180.0, 180.0),
+    "pitch_deg": ("median nod of the head, degrees", -180.0, 180.0),
+    "brightness": ("mean luma of the windows, grey levels", 0.0, 255.0),
+    "speech_share": ("share of the time in which something is said", 0.0, 1.0),
+    "score": ("how much the clip teaches", 0.0, 1.0),
+    "language": ("language spoken, a code such as en", 0, 0),
+    "rights": ("by what right it is used", 0, 0),
+    "origin": ("where the footage comes from", 0, 0),
+    "flags": ("faults of a clip that was kept, such as music", 0, 0),
+    "seen_as": ("number of the person within the footage file, -1 when not told apart", -1.0, 1e4),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,18 @@ def validate(dataset: Path, progress: Progress | None = None) -> list[Problem]:
         progress.advance(1, record.id)
     progress.done(f"{len(problems)} problems")
     return problems
+
+
+def schema() -> dict[str, dict[str, Any]]:
+    """What a line of the manifest holds: per field its type, what it means with its unit, its least and most value."""
+    out: dict[str, dict[str, Any]] = {}
+    for field in fields(ClipRecord):
+        means, least, most = _MEANS.get(field.name, ("", 0, 0))
+        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+        out[field.name] = {"type": kind, "required": field.name in _REQUIRED, "means": means}
+        if least != most:
+            out[field.name] |= {"least": least, **({"most": most} if np.isfinite(most) else {})}
+    return out
 
 
 def _records(manifest: Path) -> tuple[list[tuple[int, ClipRecord]], list[Problem]]:
@@ -111,8 +148,11 @@ def _value_problems(record: ClipRecord) -> Iterator[tuple[str, str, str]]:
             return
     for field in fields(ClipRecord):
         value = getattr(record, field.name)
+        _, least, most = _MEANS.get(field.name, ("", 0, 0))
         if isinstance(value, float) and not np.isfinite(value):
             yield field.name, "a number", str(value)
+        elif isinstance(value, int | float) and least != most and not least <= value <= most:
+            yield field.name, f"{least:g} to {most:g}", str(value)
 
 
 def _clip_problems(dataset: Path, record: ClipRecord) -> Iterator[tuple[str, str, str, str]]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -8,8 +9,9 @@ from safetensors.numpy import load_file, save_file
 
 from data_prep.pipeline import prepare
 from data_prep.speaker import EnergyJudge
-from data_prep.validate import validate
+from data_prep.validate import schema, validate
 from lipsync.errors import DatasetError
+from lipsync.training.clipstore import ClipRecord
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +132,10 @@ def test_no_manifest_or_an_empty_one(dataset, tmp_path):
         validate(tmp_path)
     (dataset / "manifest.jsonl").write_text("")
     assert the_one(dataset).found == "an empty file"
+
+
+def test_the_schema_names_every_field_of_a_clip_and_its_meaning():
+    described = schema()
+    assert list(described) == [f.name for f in dataclasses.fields(ClipRecord)]
+    assert all(field["means"] for field in described.values())
+    assert described["id"]["required"] and described["yaw_deg"]["most"] == 180
