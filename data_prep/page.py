@@ -7,6 +7,7 @@ evenly and the page says so.
 import base64
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ _COLOURS = {
     "repeated frames": "#b0508a",
     "no sound": "#c84a4a",
     "silent sound": "#d96b6b",
+    "upside down": "#b98a2e",
+    "mouth covered": "#7a9a3a",
+    "text over the mouth": "#5f7f6a",
+    "sound drifts": "#1f7f95",
 }
 _OTHER = "#a8473c"
 
@@ -60,6 +65,10 @@ background:var(--line)}
 figure.wide img{aspect-ratio:16/10}
 figcaption{font-size:.74rem;line-height:1.3;color:var(--soft);margin-top:3px;overflow-wrap:anywhere}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
+th{color:var(--soft);font-weight:400;text-align:right;padding:4px 8px}.list td{padding:3px 16px 3px 0}
+.heat td{padding:6px 12px;text-align:center;border-radius:4px;
+background:color-mix(in srgb,var(--bar) var(--share),transparent)}
 .src{margin:10px 0}.src .row{display:flex;justify-content:space-between;gap:12px;flex-wrap:wrap}
 """
 
@@ -75,6 +84,8 @@ def draw_page(report: dict[str, Any], thumbs: Path) -> str:
         _kept_sheet(report["sources"], thumbs),
         _dropped_sheet(report["sources"], thumbs),
         _histograms(report["histograms"]) if report["clips"] else "",
+        _poses(report["pose_minutes"]) if report["clips"] and "pose_minutes" in report else "",
+        _selection(report["selection"], report["sources"]) if "selection" in report else "",
         _timelines(report["sources"]),
         "</main></body></html>\n",
     ]
@@ -140,10 +151,15 @@ def _kept_sheet(sources: Sequence[dict[str, Any]], thumbs: Path) -> str:
     clips = [clip for source in sources for clip in source["clips"]]
     shown = _thinned(clips, _MOST_PICTURES)
     figures = [
-        _figure(thumbs / f"{c['id']}.jpg", f"{c['source']} at {_clock(c['start_s'])} · score {c['score']:.2f}", "")
+        _figure(thumbs / f"{c['id']}.jpg", _caption(c), "")
         for c in shown
     ]
     return _sheet("Kept", "The window of each clip that the lips will be learned from", figures, len(clips))
+
+
+def _caption(clip: dict[str, Any]) -> str:
+    flags = f" · {', '.join(clip['flags'])}" if clip.get("flags") else ""
+    return f"{clip['source']} at {_clock(clip['start_s'])} · score {clip['score']:.2f}{flags}"
 
 
 def _dropped_sheet(sources: Sequence[dict[str, Any]], thumbs: Path) -> str:
@@ -205,6 +221,42 @@ def _histograms(histograms: Sequence[dict[str, Any]]) -> str:
             f'<text x="300" y="115" text-anchor="end">{h["edges"][-1]:g}</text></svg></div>'
         )
     return f"<h2>What was kept looks like</h2><p class=soft>Minutes by value.</p><div class=grid>{''.join(cards)}</div>"
+
+
+def _poses(poses: dict[str, Any]) -> str:
+    """A table of minutes by turn and nod of the head, darker where there is more."""
+    rows, most = [], max((m for row in poses["minutes"] for m in row), default=0.0) or 1.0
+    for place, row in enumerate(poses["minutes"]):
+        low, high = poses["pitch_deg"][place], poses["pitch_deg"][place + 1]
+        cells = "".join(
+            f'<td style="--share:{100 * (minutes / most) ** 0.5:.0f}%">{_minutes(minutes) if minutes else "–"}</td>'
+            for minutes in row
+        )
+        rows.append(f"<tr><th>{low:g}…{high:g}°</th>{cells}</tr>")
+    edges = poses["yaw_deg"]
+    head = "".join(f"<th>{a:g}…{b:g}°</th>" for a, b in pairwise(edges))
+    return (
+        "<h2>Poses</h2><p class=soft>Minutes kept by turn of the head (across) and nod (down). What is empty here is "
+        f"what the lips will be guessed in.</p><div class='card scroll'><table class=heat><tr><th></th>{head}</tr>"
+        f"{''.join(rows)}</table></div>"
+    )
+
+
+def _selection(selection: dict[str, Any], sources: Sequence[dict[str, Any]]) -> str:
+    """The best minutes and why."""
+    clips = {clip["id"]: clip for source in sources for clip in source["clips"]}
+    taken = [c for c in selection["choices"] if c["taken"] and c["id"] in clips]
+    cover = " · ".join(f"{name} {100 * share:.0f} %" for name, share in selection["coverage"].items())
+    rows = "".join(
+        f"<tr><td>{escape(clips[c['id']]['source'])} at {_clock(clips[c['id']]['start_s'])}</td>"
+        f"<td>{escape(c['reason'])}</td></tr>"
+        for c in _thinned(taken, _MOST_SOURCES)
+    )
+    return (
+        f"<h2>The best {_minutes(selection['minutes'])}</h2><p class=soft>{len(taken)} of {len(selection['choices'])} "
+        f"clips will be learned from; of all there is they show: {escape(cover)}.</p>"
+        f"<details><summary>Which, and why</summary><table class=list>{rows}</table></details>"
+    )
 
 
 def _timelines(sources: Sequence[dict[str, Any]]) -> str:

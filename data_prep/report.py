@@ -5,21 +5,26 @@ or else nothing was seen in it ("no face"). So minutes kept and minutes dropped 
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data_prep.clips import uncovered
+from data_prep.mirror import find_mirrored, group_by_person
 from data_prep.page import draw_page
+from data_prep.sights import unpack
 from data_prep.source import SourceResult
 
 REPORT_HTML, REPORT_JSON = "report.html", "report.json"
 KEPT = "kept"
 _LEAST_STRETCH_S = 1e-3
+_FRONTAL_DEG = 12.0
+_YAW_EDGES_DEG, _PITCH_EDGES_DEG = (-40, -25, -10, 10, 25, 40), (-35, -20, -5, 10, 25, 35)
 # What each histogram counts minutes of: title, field of ClipRecord, first edge, last edge, bins, unit.
 _HISTOGRAMS = (
     ("Head turned to the side", "yaw_deg", -40.0, 40.0, 16, "°"),
@@ -46,6 +51,10 @@ _ADVICE = {
     "out of sync": "Sound and lips disagree there: look for a dubbed or edited part, or another version of the file.",
     "still picture": "A picture under a voice teaches nothing: use footage in which the person is filmed speaking.",
     "mouth does not move": "The voice seems to be somebody else's: use footage in which the person is seen speaking.",
+    "upside down": "Turn the footage by half a turn and bring it again.",
+    "mouth covered": "Use footage without a hand, microphone or cup before the mouth.",
+    "text over the mouth": "Captions lie over the mouth: bring the version without them, or with captions lower down.",
+    "sound drifts": "Sound and picture run at different speeds: convert the original again.",
     "too dark": "Use footage with more light on the face.",
     "blurred": "Use sharper footage: in focus, less compressed, or filmed closer.",
     "repeated frames": "The frame rate was raised by repeating frames: use the original file.",
@@ -53,6 +62,25 @@ _ADVICE = {
     "unreadable": "The file could not be read; its message stands beside it.",
     "a picture, not a video": "Only video teaches how somebody speaks; a photo can be a template instead.",
 }
+
+
+# What to do about faults of clips that were kept.
+_FLAG_ADVICE = {
+    "telephone sound": "It carries nothing above 4 kHz: record with a microphone, or leave it out.",
+    "clipped sound": "The recording was too loud: bring it again with less gain, if there is another one.",
+    "music": "Bring the speech without music under it, or separate it first.",
+    "second voice": "Somebody else may be heard too: leave out what is spoken over.",
+}
+# Reasons that are worth naming shot by shot.
+_SHOT_REASONS = {
+    "mouth covered": "the mouth is covered",
+    "text over the mouth": "text lies over the mouth",
+    "turned away": "the head is turned away",
+    "blurred": "the picture is blurred",
+    "too dark": "it is too dark",
+    "still picture": "the picture stands still",
+}
+_SHOT_SHARE, _SHOT_S = 0.25, 2.0
 
 
 @dataclass(frozen=True)
@@ -118,6 +146,7 @@ def summarize(results: Sequence[SourceResult]) -> dict[str, Any]:
         "minutes_dropped": {reason: round(minutes, 4) for reason, minutes in dropped},
         "files_without_clips": sum(not r.clips for r in results),
         "histograms": [_histogram(results, *row) for row in _HISTOGRAMS],
+        "pose_minutes": _pose_minutes(results),
         "warnings": _warnings(results, kept, by_verdict),
         "sources": sources,
     }
@@ -141,6 +170,16 @@ def _histogram(
     }
 
 
+def _pose_minutes(results: Sequence[SourceResult]) -> dict[str, Any]:
+    """Minutes of kept footage by turn (columns) and nod (rows) of the head."""
+    clips = [clip for result in results for clip in result.clips]
+    yaw = np.clip([c.yaw_deg for c in clips], _YAW_EDGES_DEG[0], _YAW_EDGES_DEG[-1])
+    pitch = np.clip([c.pitch_deg for c in clips], _PITCH_EDGES_DEG[0], _PITCH_EDGES_DEG[-1])
+    minutes = [c.duration_s / 60 for c in clips]
+    table = np.histogram2d(pitch, yaw, (_PITCH_EDGES_DEG, _YAW_EDGES_DEG), weights=minutes)[0]
+    return {"yaw_deg": _YAW_EDGES_DEG, "pitch_deg": _PITCH_EDGES_DEG, "minutes": np.round(table, 4).tolist()}
+
+
 def _warnings(results: Sequence[SourceResult], kept: float, dropped: dict[str, float]) -> list[dict[str, str]]:
     """What a creator should know or do, most weighty first: {"about", "found", "advice"}."""
     out = []
@@ -160,12 +199,55 @@ def _warnings(results: Sequence[SourceResult], kept: float, dropped: dict[str, f
     if small and sum(clip.duration_s for clip in small) / 60 > 0.3 * kept:
         found = "the face is small in much of what was kept"
         out.append(_warning("all footage", found, "Teeth and lips stay soft: film closer or in a higher resolution."))
+    out += _flag_warnings(results)
     for result in results:
         out += [_warning(result.source, text, "") for text in result.warnings]
+        out += _shot_warnings(result)
         if not result.clips:
             reasons = ", ".join(sorted({d.reason for d in result.dropped})) or "no face"
             advice = next((_ADVICE[d.reason] for d in result.dropped if d.reason in _ADVICE), "")
             out.append(_warning(result.source, f"nothing of it could be used: {reasons}", advice))
+    return out
+
+
+def _flag_warnings(results: Sequence[SourceResult]) -> list[dict[str, str]]:
+    clips = [clip for result in results for clip in result.clips]
+    counts = Counter(flag for clip in clips for flag in clip.flags)
+    return [
+        _warning("all footage", f"{flag} in {count} of {len(clips)} clips that were kept", _FLAG_ADVICE.get(flag, ""))
+        for flag, count in counts.most_common()
+    ]
+
+
+def _shot_warnings(result: SourceResult) -> list[dict[str, str]]:
+    """Shots that lose much to one fault of the picture."""
+    edges = [0.0, *result.cuts_s, result.duration_s]
+    out = []
+    for number, (start_s, end_s) in enumerate(pairwise(edges), 1):
+        for reason, text in _SHOT_REASONS.items():
+            hit_s = sum(
+                max(0.0, min(d.end_s, end_s) - max(d.start_s, start_s)) for d in result.dropped if d.reason == reason
+            )
+            if hit_s >= _SHOT_S and hit_s >= _SHOT_SHARE * (end_s - start_s):
+                share = f"{min(100, 100 * hit_s / (end_s - start_s)):.0f} % of shot {number}"
+                out.append(_warning(result.source, f"{text} in {share}", _ADVICE[reason]))
+    return out
+
+
+def _mirrored(results: Sequence[SourceResult], thumbs: Path) -> list[dict[str, str]]:
+    """Files that show a person mirrored against their other files, by the pictures of their clips."""
+    out = []
+    clips = [(clip.person, result.id or result.source, clip) for result in results for clip in result.clips]
+    names = {result.id or result.source: result.source for result in results}
+    for files in group_by_person([(person, file) for person, file, _ in clips]).values():
+        windows: dict[str, list[np.ndarray]] = {file: [] for file in files}
+        for _, file, clip in clips:
+            picture = thumbs / f"{clip.id}.jpg"
+            if file in windows and abs(clip.yaw_deg) < _FRONTAL_DEG and picture.is_file():
+                windows[file] += unpack([picture.read_bytes()])
+        for file in find_mirrored(windows):
+            advice = "Left and right are swapped against the other files: mirror it back before you prepare it."
+            out.append(_warning(names[file], "it seems to be mirrored", advice))
     return out
 
 
@@ -176,6 +258,7 @@ def _warning(about: str, found: str, advice: str) -> dict[str, str]:
 def write_report(dataset: Path, results: Sequence[SourceResult]) -> None:
     """Write report.json and report.html into the dataset folder; each appears only when it is whole."""
     report = summarize(results)
+    report["warnings"] += _mirrored(results, Path(dataset) / "thumbs")
     for name, text in (
         (REPORT_JSON, json.dumps(report, ensure_ascii=False, indent=1) + "\n"),
         (REPORT_HTML, draw_page(report, Path(dataset) / "thumbs")),

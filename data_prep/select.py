@@ -3,8 +3,8 @@
     value(S) = Σ_groups w_g · Σ_bins √(seconds of bin b in S),        seconds weigh as much as their clip's score
 
 Clips are taken one by one, each the one that adds most value a second (Nemhauser, Wolsey & Fisher 1978), so that the
-tenth minute of one pose adds little and the first of another adds much. Groups: mouth
-shapes (opening × width), sounds (clusters of the log-mel: what phonemes are where nobody transcribed), head poses, light.
+tenth minute of one pose adds little and the first of another adds much. Groups: mouth shapes (opening × width), sounds
+(clusters of the log-mel: what phonemes are where nobody transcribed), head poses, light.
 """
 
 import json

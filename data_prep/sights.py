@@ -18,7 +18,7 @@ import numpy as np
 from lipsync.config import CheckConfig
 
 SURER = 0.08
-_MOST = 8  # pictures looked at for faces
+_MOST, _MOST_FOR_BARS = 8, 60  # pictures looked at, for faces and for bars
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,22 @@ def find_bars(pictures: Sequence[np.ndarray], config: CheckConfig) -> Bars:
     kept = [edge if min(edge, other) >= config.least_bar_share else 0.0
             for edge, other in zip(edges, (edges[1], edges[0], edges[3], edges[2]), strict=True)]  # fmt: skip
     return Bars(*kept)
+
+
+def judge_pictures(pictures: Sequence[np.ndarray], config: CheckConfig) -> tuple[str, list[str]]:
+    """Why no clip can be made of a file, '' when some can, and what is worth saying of it.
+
+    Args:
+        pictures: uint8 (H, W, 3) each, from all over the file.
+    """
+    some = [pictures[i] for i in np.linspace(0, len(pictures) - 1, min(_MOST_FOR_BARS, len(pictures))).astype(int)]
+    turn, bars, notes = find_turn(pictures), find_bars(some, config), []
+    if turn in (90, 270):
+        notes.append(f"its picture lies on its side: turn it by {turn}° counter-clockwise")
+    if bars.kind:
+        share = 100 * (1 - (1 - bars.top - bars.bottom) * (1 - bars.left - bars.right))
+        notes.append(f"it is {bars.kind}: black bars take {share:.0f} % of the picture; the original may be larger")
+    return "upside down" if turn == 180 else "", notes
 
 
 def find_turn(pictures: Sequence[np.ndarray]) -> int:
