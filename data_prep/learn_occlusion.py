@@ -1,4 +1,4 @@
-"""Learn the network of occlusion.py: covers are drawn over windows of clips whose mouths are clear.
+"""Learn the network of lipsync/faces/occlusion.py: covers are drawn over windows of clips whose mouths are clear.
 
 Every picture of a batch is a window as it is, or one with a cover away from the lips (clear), with a hand, microphone
 or any shape over the lips (covered), or with letters over them (text). A cover hides when it takes a good part of the
@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from data_prep.occlusion import CLEAR, COVERED, TEXT, WEIGHTS, MouthLooker, as_input, mouth_picture
+from lipsync.faces.occlusion import CLEAR, COVERED, TEXT, WEIGHTS, MouthLooker, as_input, mouth_picture
 from lipsync.training.clipstore import load_clips
 
 SIZE = 64  # side of the windows that are drawn on, px

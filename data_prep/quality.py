@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 
 from data_prep.clips import Span
-from data_prep.occlusion import hidden_frames
 from lipsync.config import PrepareConfig
 from lipsync.faces.align import mouth_opening
+from lipsync.faces.occlusion import hidden_frames
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _GOOD_INTER_OCULAR_PX = 64.0  # a window of 128 px is then not enlarged

@@ -2,8 +2,8 @@
 
     p(frame) = softmax(f(mouth))      mouth: the lips and chin of a window, 32×32 px, 0 to 1
 
-Learned by learn_occlusion.py from windows with covers drawn over them, as nobody labels hands; its weights lie beside
-this file. A mouth is hidden in a frame when the mean of p over three neighbouring looks passes _SURE.
+Learned by data_prep/learn_occlusion.py from windows with covers drawn over them, as nobody labels hands; its weights
+lie beside this file. A mouth is hidden in a frame when the mean of p over three neighbouring looks passes _SURE.
 """
 
 from functools import cache
@@ -22,6 +22,7 @@ _LEFT, _TOP, _SIDE = 0.195, 0.18, 0.62  # of the window's side: from under the n
 _EVERY = 2  # frames between two looks
 _SURE = 0.75  # beards and hard shadows reach 0.6
 _BLOCK = 256
+_RENDER_SURE, _ABOVE_OWN, _CORE_FRAMES = 0.8, 0.5, 4
 
 
 class MouthLooker(nn.Sequential):
@@ -81,3 +82,35 @@ def hidden_frames(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     per_frame = mean[np.arange(len(windows)) // _EVERY]
     hidden = per_frame[:, CLEAR] < 1 - _SURE
     return hidden & (per_frame[:, COVERED] >= per_frame[:, TEXT]), hidden & (per_frame[:, COVERED] < per_frame[:, TEXT])
+
+
+def hidden_stretches(covered: np.ndarray) -> np.ndarray:
+    """Frames in which a render must not draw a mouth: bool (F,).
+
+    A render that stops without need is as bad as one that paints over a hand, so a stretch counts only where the
+    network is sure and it is not always so of this person (beards, hard shadows): its core passes _RENDER_SURE and lies
+    _ABOVE_OWN above the person's usual p, and lasts _CORE_FRAMES; it reaches out to where p falls to half of that.
+
+    Args:
+        covered: (F,) probability that something hides the mouth, NaN where no face was seen.
+    """
+    seen = np.flatnonzero(np.isfinite(covered))
+    out = np.zeros(len(covered), bool)
+    if len(seen) < _CORE_FRAMES:
+        return out
+    p = np.interp(np.arange(len(covered)), seen, covered[seen])
+    p = np.convolve(np.pad(p, 2, "edge"), np.full(5, 0.2), "valid")
+    usual = np.percentile(p[seen], 20)
+    core = (p > _RENDER_SURE) & (p - usual > _ABOVE_OWN)
+    reach = (p > _RENDER_SURE / 2) & (p - usual > _ABOVE_OWN / 2)
+    for first, last in np.flatnonzero(np.diff(np.concatenate([[0], reach.astype(int), [0]]))).reshape(-1, 2):
+        if core[first:last].sum() >= _CORE_FRAMES:
+            out[first:last] = True
+    return out
+
+
+def cover_probability(window: np.ndarray) -> float:
+    """How likely something hides the mouth of one window, uint8 (S, S, 3): a hand, a microphone, or text."""
+    with torch.inference_mode():
+        found = load_looker()(as_input(mouth_picture(window)[None])).softmax(1)[0]
+    return float(1 - found[CLEAR])

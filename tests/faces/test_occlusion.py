@@ -1,0 +1,43 @@
+"""Hidden mouths: which stretches a render leaves alone, and what the network sees."""
+
+import numpy as np
+
+from lipsync.faces.occlusion import cover_probability, hidden_stretches
+
+
+def test_a_stretch_that_stands_out_is_hidden_and_its_neighbours_are_not():
+    p = np.full(60, 0.1)
+    p[20:35] = 0.95
+    hidden = hidden_stretches(p)
+    assert hidden[20:35].all() and not hidden[:17].any() and not hidden[38:].any()
+
+
+def test_a_person_who_always_looks_half_covered_is_rendered():
+    p = np.full(60, 0.6)
+    p[20:35] = 0.9
+    assert not hidden_stretches(p).any()
+
+
+def test_a_glimpse_is_not_enough_and_unseen_frames_do_not_count():
+    p = np.full(60, 0.1)
+    p[30:32] = 1.0
+    assert not hidden_stretches(p).any()
+    p[20:40] = 0.95
+    p[25:30] = np.nan
+    assert hidden_stretches(p)[20:40].all()
+    assert not hidden_stretches(np.full(10, np.nan)).any()
+
+
+def test_the_network_tells_a_planted_microphone_from_a_clear_mouth():
+    rng = np.random.default_rng(0)
+    grey = rng.integers(100, 140, (128, 128, 3)).astype(np.uint8)
+    v, u = np.mgrid[0:128, 0:128]
+    skin = np.clip(np.array([205, 160, 140]) + rng.normal(0, 3, (128, 128, 3)), 0, 255).astype(np.uint8)
+    lips = ((u - 64) / 26) ** 2 + ((v - 66) / 10) ** 2 < 1
+    skin[lips] = (170, 90, 95)
+    covered = skin.copy()
+    covered[((u - 64) / 26) ** 2 + ((v - 78) / 32) ** 2 < 1] = (
+        grey[((u - 64) / 26) ** 2 + ((v - 78) / 32) ** 2 < 1] // 4
+    )
+    clear, hidden = (1 - cover_probability(window) for window in (skin, covered))
+    assert hidden < 0.01 and clear > 100 * hidden  # a drawn face is no real one, but a microphone is one
