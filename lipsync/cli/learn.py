@@ -27,12 +27,22 @@ def prepare(args: argparse.Namespace, progress: Progress) -> Outcome:
     if out is None:
         raise UsageError("prepare needs --out DATASET, or --person NAME")
     folder = person.footage_folder if person else out / "downloads"
-    fetched = [path for url in args.url for path in service.fetch(url, folder, progress, args.rights)]
+    part = given(args, "start_s", "end_s")
+    fetched = [
+        path
+        for url in args.url
+        for path in service.fetch(url, folder, progress, args.rights, playlist=args.playlist, **part)
+    ]
     footage = [*args.footage, *(person.footage() if person else fetched)]
     if not footage:
         raise UsageError("prepare needs FOOTAGE, --url URL, or --person NAME with footage")
     report = service.prepare_footage(
-        footage, out, progress, labels=args.labels, person=person, **given(args, "detector")
+        footage,
+        out,
+        progress,
+        labels=args.labels,
+        person=person,
+        **given(args, "detector", "pick", "workers", "engine"),
     )
     if args.best_minutes:
         from data_prep.select import select_best
@@ -94,6 +104,15 @@ def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
         values["base"] = str(publish(args.out, args.publish))
     text = f"{args.out}: {state.step} steps, best score {state.best_score:.4f} at step {state.best_step}"
     return Outcome(values, text)
+
+
+def pack(args: argparse.Namespace, progress: Progress) -> Outcome:
+    """`lipsync pack`."""
+    from lipsync.training.packed import pack
+
+    size = pack(args.datasets, args.out, progress=progress, **given(args, "crf"))
+    values = {"out": str(args.out), "bytes": size}
+    return Outcome(values, f"{args.out}: {size / 2**20:.1f} MiB; pretrain takes it wherever it takes a dataset folder")
 
 
 def _read_settings(path: Path | None) -> dict[str, Any]:

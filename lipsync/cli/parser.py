@@ -67,6 +67,12 @@ def _add_learning(commands: Any) -> None:
     prepare.add_argument("--labels", type=Path, metavar="CSV", help="who is in it: file,person,language,rights,source")
     prepare.add_argument("--report", type=Path, metavar="HTML", help="a copy of DATASET/report.html")
     prepare.add_argument("--detector", help="which face detector")
+    prepare.add_argument("--pick", metavar="WHO", help="of several people keep one: most (seen most), 0, 1 … by that")
+    prepare.add_argument("--workers", type=_number(int, 0), metavar="N", help="processes; 0: as many as cores")
+    prepare.add_argument("--engine", choices=("local", "ray"), help="ray: a Ray cluster (RAY_ADDRESS), or a local one")
+    prepare.add_argument("--playlist", action="store_true", help="fetch every video of a --url that holds several")
+    prepare.add_argument("--from", dest="start_s", type=_seconds, metavar="TIME", help="fetch from 90, 1:30 or 1:2:3")
+    prepare.add_argument("--to", dest="end_s", type=_seconds, metavar="TIME", help="fetch up to this time")
     best = "keep the best M minutes alone: clips that are good, and differ in mouths, sounds, poses and light"
     prepare.add_argument("--best-minutes", type=_number(float, 0.01), metavar="M", help=best)
 
@@ -81,6 +87,11 @@ def _add_learning(commands: Any) -> None:
     pretrain.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that differ from the usual")
     pretrain.add_argument("--resume", action="store_true", help="continue the run in RUN")
     pretrain.add_argument("--publish", metavar="NAME", help="write the best weights to checkpoints/NAME when done")
+
+    pack = _command(commands, "pack", "learn:pack", "Put datasets in one small file, to pretrain elsewhere.")
+    pack.add_argument("datasets", nargs="+", type=Path, metavar="DATASET")
+    pack.add_argument("--out", type=Path, required=True, metavar="FILE.pack")
+    pack.add_argument("--crf", type=_number(int, 0), help="of the windows' video; larger is smaller")
 
     finetune = _command(commands, "finetune", "learn:finetune", "Learn a person from a dataset.", model=True)
     _add_finetune(finetune)
@@ -256,6 +267,14 @@ def _number(kind: type, least: float) -> Any:
 
     parse.__name__ = "whole number" if kind is int else "number"
     return parse
+
+
+def _seconds(text: str) -> float:
+    """An argparse type: seconds, or minutes:seconds, or hours:minutes:seconds."""
+    parts = [float(part) for part in text.split(":")]
+    if len(parts) > 3 or any(part < 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"expected a time such as 90, 1:30 or 1:02:03, found {text}")
+    return sum(part * 60**place for place, part in enumerate(reversed(parts)))
 
 
 def command_names(parser: argparse.ArgumentParser) -> Sequence[str]:

@@ -5,6 +5,7 @@
     distance     = mean |Δ_video − Δ_reference| over the lips' points,  Δ = mouth − own resting mouth, inter-ocular = 1
     sharpness    = mean |∇²Y| of the mouth in the picture's own pixels / the same of the reference
     offset       = lag in frames at which the opening heard (by the shape model) best explains the opening seen
+    judge_…      = offset, confidence and score by the scoring sync judge (judge.py), which took no part in training
 
 Every number is None with a reason where it cannot be found; a failure is never a 0. Differences are taken from decoded
 files, so they contain what two encoders changed: a render's own report has the difference before encoding.
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 
 from lipsync.config import WindowConfig
-from lipsync.errors import CheckpointError, LipsyncError
+from lipsync.errors import CheckpointError, LipsyncError, SpeechError
 from lipsync.faces.align import OUTER_LIP, mouth_opening
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import Followed, follow_face, read_stretch
@@ -28,11 +29,13 @@ from lipsync.model.shape import find_neutral
 from lipsync.model.speech_to_shape import ShapeModel, predict_shape
 from lipsync.progress import Progress, Silent
 from lipsync.speech.features import MEL_RATE_HZ, level, log_mel, speech_activity
+from lipsync.sync.judge import followed_crops, judge_sync, load_judge
 from lipsync.sync.offset import correlation, find_offset
 from lipsync.types import Sound
 
 LEAST_FRAMES = 8
 REACH_S = 0.4
+JUDGED = ("judge_offset_frames", "judge_confidence", "judge_score")
 UNITS = {
     "seen_share": "",
     "opening_mean": "eye distances",
@@ -47,6 +50,9 @@ UNITS = {
     "offset_score": "",
     "offset_margin": "",
     "heard_correlation": "",
+    "judge_offset_frames": "frames at 25/s, + sound late",
+    "judge_confidence": "",
+    "judge_score": "",
     "outside_largest_after_encoding": "grey levels",
     "outside_mean_after_encoding": "grey levels",
 }
@@ -245,8 +251,9 @@ def _listen(own: Followed, sound: Sound | None, base: Base | None, note: _Notes)
     """What sound and mouth have to do with one another."""
     names = ("offset_frames", "offset_score", "offset_margin", "heard_correlation")
     if sound is None:
-        return note.lack("no sound", "silent_opening", *names)
+        return note.lack("no sound", "silent_opening", *JUDGED, *names)
     _silence(own, sound, note)
+    _judge(own, sound, note)
     try:
         shape = (base or load_base()).shape
     except CheckpointError as error:
@@ -293,6 +300,20 @@ def _offset(own: Followed, sound: Sound, shape: ShapeModel, note: _Notes) -> Non
     found = find_offset(seen, heard, reach, reach)
     note.put(offset_frames=found.frames, offset_score=found.score, offset_margin=found.margin)
     return note.put(heard_correlation=correlation(seen, heard[reach : reach + count]))
+
+
+def _judge(own: Followed, sound: Sound, note: _Notes) -> None:
+    """The scoring judge's view of the longest stretch in which the face was seen throughout."""
+    first, last = longest_run(own.seen)
+    try:
+        judge = load_judge("scorer")
+        if last - first < LEAST_FRAMES:
+            raise SpeechError(f"the face is never seen for {LEAST_FRAMES} frames")
+        crops = followed_crops(own, first, last, judge.config.size_px)
+        found = judge_sync(judge, crops, own.times_s[first:last], log_mel(level(sound)), sound.start_s)
+    except LipsyncError as error:
+        return note.lack(str(error), *JUDGED)
+    return note.put(judge_offset_frames=found.offset_frames, judge_confidence=found.confidence, judge_score=found.score)
 
 
 def longest_run(seen: np.ndarray) -> tuple[int, int]:

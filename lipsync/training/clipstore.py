@@ -55,6 +55,7 @@ class ClipRecord:
     rights: str = ""
     origin: str = ""
     flags: tuple[str, ...] = ()  # faults of a clip that was kept: data_prep/listen.py
+    seen_as: int = -1  # number of the person within the source, 0 who is seen most; -1: not told apart
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,22 @@ class Clip:
 
     def windows(self) -> np.ndarray:
         """uint8 (F, S, S, 3), RGB. Raises DatasetError when the file holds another number of frames."""
-        path = self.folder / "clips" / f"{self.record.id}.mp4"
-        video = cv2.VideoCapture(str(path))
-        frames = []
-        while True:
-            ok, image = video.read()
-            if not ok:
-                break
-            frames.append(image[:, :, ::-1])
-        video.release()
-        if len(frames) != self.record.frames:
-            raise DatasetError(
-                f"{path}: found {len(frames)} frames, the manifest says {self.record.frames}; prepare again"
-            )
-        return np.ascontiguousarray(np.stack(frames))
+        return decode_windows(self.folder / "clips" / f"{self.record.id}.mp4", self.record.frames)
+
+
+def decode_windows(path: Path, count: int) -> np.ndarray:
+    """The pictures of a video: uint8 (F, S, S, 3), RGB. Raises DatasetError when there are not `count`."""
+    video = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        ok, image = video.read()
+        if not ok:
+            break
+        frames.append(image[:, :, ::-1])
+    video.release()
+    if len(frames) != count:
+        raise DatasetError(f"{path}: found {len(frames)} frames, the manifest says {count}; prepare again")
+    return np.ascontiguousarray(np.stack(frames))
 
 
 def read_manifest(folder: Path) -> list[ClipRecord]:

@@ -20,15 +20,15 @@ from torch.nn import functional as F
 
 from lipsync.errors import DatasetError
 from lipsync.model.checkpoint import save_model
-from lipsync.model.judge import RATE_HZ, Judge, lag_scores, mouth_crops
+from lipsync.model.judge import RATE_HZ, Judge, lag_scores
 from lipsync.model.shape import ShapeSpace
 from lipsync.speech.features import MEL_SILENCE, MELS
+from lipsync.sync.judge import JUDGES, REACH, crop_mouths, crops_at
 from lipsync.training.clipstore import MEL_PAD_S, Clip, ClipRecord
 from lipsync.training.loop import StepResult
 from lipsync.training.shape_task import augment_mel, neutrals
 
 MARGIN_PX = 4
-SIDES = ("supervisor", "scorer")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class JudgeTaskConfig:
 
     batch: int = 32
     frames: int = 28  # of a stretch, at RATE_HZ
-    reach: int = 15
+    reach: int = REACH
     read: float = 0.5
     neighbour_share: float = 0.1
     augment: bool = True
@@ -65,8 +65,8 @@ class JudgeClip:
 def judge_side(record: ClipRecord) -> str:
     """Which judge may learn from a clip: people without a name and a third of the named supervise, the others score."""
     if not record.person:
-        return SIDES[0]
-    return SIDES[0] if zlib.crc32(b"judge" + record.person.encode()) % 3 == 0 else SIDES[1]
+        return JUDGES[0]
+    return JUDGES[0] if zlib.crc32(b"judge" + record.person.encode()) % 3 == 0 else JUDGES[1]
 
 
 def judge_clips(clips: list[Clip], space: ShapeSpace, size_px: int, offsets_s: dict[str, float]) -> list[JudgeClip]:
@@ -77,19 +77,9 @@ def judge_clips(clips: list[Clip], space: ShapeSpace, size_px: int, offsets_s: d
         grid = np.arange(times[0], times[-1] + 1e-6, 1 / RATE_HZ)
         shape = np.clip(space.encode(clip.mouth, neutral), -6, 6)
         shape = np.stack([np.interp(grid, times, column) for column in shape.T], 1).astype(np.float32)
-        crops = crops_at(clip.windows(), times, grid, size_px, MARGIN_PX)
+        crops = crops_at(crop_mouths(clip.windows(), size_px, MARGIN_PX), times, grid)
         out.append(JudgeClip(clip.record.id, clip.record.person, crops, shape, grid, clip.log_mel))
     return out
-
-
-def crops_at(windows: np.ndarray, times_s: np.ndarray, grid_s: np.ndarray, size_px: int, margin_px: int) -> np.ndarray:
-    """Mouth crops uint8 (N, s, s) of windows uint8 (F, S, S, 3) at the times of a grid, each blended from two."""
-    pixels = torch.from_numpy(windows).permute(0, 3, 1, 2)
-    crops = torch.cat([mouth_crops(part.float(), size_px, margin_px)[:, 0] for part in pixels.split(256)]).numpy()
-    place = np.interp(grid_s, times_s, np.arange(len(times_s)))
-    low = np.floor(place).astype(int)
-    high, share = np.minimum(low + 1, len(crops) - 1), (place - low)[:, None, None]
-    return np.clip(crops[low] * (1 - share) + crops[high] * share + 0.5, 0, 255).astype(np.uint8)
 
 
 class JudgeTask:

@@ -1,4 +1,4 @@
-"""Train the base: the shape model, the offsets of the footage, then the pixel model. Split by person, never by clip.
+"""Train the base: shape model, sync judges, offsets of the footage, pixel model. Split by person, never by clip.
 
 RUN/shape/best.safetensors and RUN/pixel/best.safetensors are the results; `publish` makes them a base, in bfloat16.
 """
@@ -17,11 +17,14 @@ from lipsync.model.checkpoint import load_model, save_model
 from lipsync.model.pixel import PixelModel, PixelModelConfig
 from lipsync.model.speech_to_shape import ShapeModel, ShapeModelConfig
 from lipsync.progress import Progress, Silent
-from lipsync.training.clipstore import Clip, ClipRecord, load_clips
+from lipsync.sync.judge import JUDGES, judge_file
+from lipsync.training.clipstore import Clip, ClipRecord
+from lipsync.training.judging import JudgesConfig, in_sync, learn_judges
 from lipsync.training.loop import LoopConfig, TrainState, train
-from lipsync.training.pixel_task import PixelTask, PixelTaskConfig
+from lipsync.training.packed import load_any
+from lipsync.training.pixel_task import LipReader, PixelTask, PixelTaskConfig
 from lipsync.training.shape_task import ShapeTask, ShapeTaskConfig, fit_shape_space, shape_clips
-from lipsync.training.windows import load_windows
+from lipsync.training.windows import WindowTaskConfig, load_windows
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,14 @@ class PretrainConfig:
     shape_model: ShapeModelConfig = field(default_factory=ShapeModelConfig)
     pixel_model: PixelModelConfig = field(default_factory=PixelModelConfig)
     shape_task: ShapeTaskConfig = field(default_factory=ShapeTaskConfig)
-    pixel_task: PixelTaskConfig = field(default_factory=PixelTaskConfig)
+    pixel_task: PixelTaskConfig = field(
+        default_factory=lambda: PixelTaskConfig(windows=WindowTaskConfig(foreign_share=0.25))
+    )
     shape_loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(minutes=8, learning_rate=1e-3, ema_decay=0.998, evaluations=5)
     )
     pixel_loop: LoopConfig = field(default_factory=lambda: LoopConfig(minutes=110, learning_rate=8e-4, evaluations=12))
+    judges: JudgesConfig = field(default_factory=JudgesConfig)
     shape_rounds: int = 2
     held_out_one_in: int = 7
     leave_out: tuple[str, ...] = ()
@@ -60,31 +66,46 @@ def split(clips: Iterable[Clip], config: PretrainConfig) -> tuple[list[Clip], li
     return train_clips, held_out
 
 
-def pretrain_shape(datasets: list[Path], run: Path, config: PretrainConfig, progress: Progress | None = None) -> float:
+def pretrain_shape(
+    datasets: list[Path], run: Path, config: PretrainConfig, progress: Progress | None = None, device: str = "cpu"
+) -> float:
     """Learn the shape model in rounds; after each the footage's sound offsets are corrected. Returns the best score.
 
-    RUN/shape/offsets.json: seconds added to each clip's sound times.
+    The judges are learned before the last round, which so hears every clip in sync. RUN/shape/best.safetensors,
+    RUN/shape/offsets.json: seconds added to each clip's sound times, RUN/judge/{supervisor,scorer}/best.safetensors.
     """
+    progress = progress or Silent()
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    train_clips, held_out = split(load_clips(datasets), config)
+    train_clips, held_out = split(load_any(datasets), config)
     space, _ = fit_shape_space(train_clips)
     torch.manual_seed(config.shape_loop.seed)
     model = ShapeModel(config.shape_model)
     model.set_space(space)
+    model = model.to(device)
     long_enough = [c for c in held_out if len(c.times_s) >= 40] or held_out
     task = ShapeTask(model, shape_clips(train_clips, space), shape_clips(long_enough, space), config.shape_task)
-    as_found = {c.name: c.times_s[0] for c in task.train_clips + task.held_out}
-    state = TrainState()
+    as_found = {c.name: float(c.times_s[0]) for c in task.train_clips + task.held_out}
+    state, loop = TrainState(), replace(config.shape_loop, minutes=config.shape_loop.minutes / config.shape_rounds)
     for part in range(config.shape_rounds):
-        loop = replace(config.shape_loop, minutes=config.shape_loop.minutes / config.shape_rounds)
-        state = train(task, loop, run / "shape" / f"round{part}", progress=progress or Silent())
-        task.correct_offsets(task.train_clips)
-        task.correct_offsets(task.held_out)
-    offsets = {c.name: round(float(c.times_s[0] - as_found[c.name]), 4) for c in task.train_clips + task.held_out}
-    (run / "shape" / "offsets.json").write_text(json.dumps(offsets))
+        if part and part == config.shape_rounds - 1:
+            offsets = _offsets(task, as_found)
+            learn_judges(train_clips, held_out, space, offsets, run / "judge", config.judges, progress, device)
+            judge = load_model(run / "judge" / "supervisor" / "best.safetensors", "judge", device)
+            for clips, found in ((task.train_clips, train_clips), (task.held_out, long_enough)):
+                clips[:] = in_sync(judge, clips, found, as_found, config.judges.least_confidence)
+        state = train(task, loop, run / "shape" / f"round{part}", progress=progress)
+        if part < config.shape_rounds - 1:
+            task.correct_offsets(task.train_clips)
+            task.correct_offsets(task.held_out)
+    (run / "shape" / "offsets.json").write_text(json.dumps(_offsets(task, as_found)))
     best = run / "shape" / f"round{config.shape_rounds - 1}" / "best.safetensors"
     (run / "shape" / "best.safetensors").write_bytes(best.read_bytes())
     return state.best_score
+
+
+def _offsets(task: ShapeTask, as_found: dict[str, float]) -> dict[str, float]:
+    """Seconds by which each clip's frames were moved on the clock of its sound."""
+    return {c.name: round(float(c.times_s[0]) - as_found[c.name], 4) for c in task.train_clips + task.held_out}
 
 
 def pretrain_pixel(
@@ -97,15 +118,20 @@ def pretrain_pixel(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> TrainState:
-    """Learn the pixel model; `start` are weights to begin from."""
+    """Learn the pixel model; `start` are weights to begin from. RUN's supervisor reads its lips where there is one."""
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    train_clips, held_out = split(load_clips(datasets), config)
+    train_clips, held_out = split(load_any(datasets), config)
     known = run / "shape" / "offsets.json"
     offsets = json.loads(known.read_text()) if known.is_file() else {}
     torch.manual_seed(config.pixel_loop.seed)
     model = load_model(start, "pixel") if start else PixelModel(config.pixel_model)
     model = model.to(device).to(memory_format=torch.channels_last)
-    task = PixelTask(model, load_windows(train_clips, offsets), load_windows(held_out, offsets), config.pixel_task)
+    judge, reader = run / "judge" / "supervisor" / "best.safetensors", None
+    if judge.is_file():
+        shape = load_model(run / "shape" / "best.safetensors", "shape")
+        reader = LipReader(load_model(judge, "judge", device), shape.space)
+    loaded = load_windows(train_clips, offsets), load_windows(held_out, offsets)
+    task = PixelTask(model, *loaded, config.pixel_task, reader)
     return train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress or Silent())
 
 
@@ -118,18 +144,22 @@ def pretrain(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> TrainState:
-    """Both models, one after the other; a finished shape model is not learned again when resuming."""
+    """All of it, one after the other; a finished shape model is not learned again when resuming."""
     config = config or PretrainConfig()
     if not (resume and (run / "shape" / "best.safetensors").is_file()):
-        pretrain_shape(datasets, run, config, progress)
+        pretrain_shape(datasets, run, config, progress, device)
     resume = resume and (run / "pixel" / "state.safetensors").is_file()
     return pretrain_pixel(datasets, run, config, resume=resume, device=device, progress=progress)
 
 
 def publish(run: Path, name: str) -> Path:
-    """Write a run's best weights to the checkpoints folder as the base `name`, in bfloat16; returns its folder."""
+    """Write a run's best weights to the checkpoints folder, in bfloat16; returns the folder of the base `name`."""
     folder = checkpoints_folder() / name
     for kind in ("shape", "pixel"):
         model = load_model(run / kind / "best.safetensors", kind)
         save_model(folder / f"{kind}.safetensors", model, kind, dtype=torch.bfloat16)
+    for which in JUDGES:
+        if (run / "judge" / which / "best.safetensors").is_file():
+            model = load_model(run / "judge" / which / "best.safetensors", "judge")
+            save_model(judge_file(which), model, "judge", dtype=torch.bfloat16)
     return folder

@@ -1,0 +1,79 @@
+"""The whole of pretraining on drawn people: shape model, judges, offsets, pixel model, published as a base."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from test_judge import SMALL, TASK
+
+from lipsync.errors import DatasetError
+from lipsync.model.base import load_base
+from lipsync.model.speech_to_shape import ShapeModelConfig
+from lipsync.sync.judge import load_judge
+from lipsync.training.clipstore import read_manifest, write_manifest
+from lipsync.training.judge_task import judge_side
+from lipsync.training.judging import JudgesConfig
+from lipsync.training.loop import LoopConfig
+from lipsync.training.packed import pack
+from lipsync.training.pixel_task import PixelTaskConfig
+from lipsync.training.pretrain import PretrainConfig, is_held_out, pretrain, publish
+from lipsync.training.shape_task import ShapeTaskConfig
+from lipsync.training.windows import WindowTaskConfig
+from tests.model_helpers import TINY
+from tests.training_helpers import write_drawn_dataset
+
+LOOP = LoopConfig(steps=6, learning_rate=1e-3, warmup_steps=2, ema_decay=0.9, evaluations=1)
+CONFIG = PretrainConfig(
+    shape_model=ShapeModelConfig(width=16, dilations=(1,)),
+    pixel_model=TINY,
+    shape_task=ShapeTaskConfig(batch=4),
+    pixel_task=PixelTaskConfig(
+        windows=WindowTaskConfig(batch=2, chunk_frames=3, foreign_share=0.5), held_out_batches=1
+    ),
+    judges=JudgesConfig(model=SMALL, task=replace(TASK, batch=4), loop=LOOP),
+    shape_loop=LOOP,
+    pixel_loop=LOOP,
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Four people: two held out, one for each judge."""
+    folder = write_drawn_dataset(tmp_path_factory.mktemp("drawn") / "data", clips=8)
+    records = read_manifest(folder)
+    wanted = [("held", True, None), ("a", False, "supervisor"), ("b", False, "scorer")]
+    people = []
+    for stem, held, side in wanted:
+        for n in range(200):
+            record = replace(records[0], person=f"{stem}{n}")
+            if is_held_out(record, 7) == held and side in (None, judge_side(record)):
+                people.append(record.person)
+                break
+    write_manifest(folder, [replace(r, person=people[i % 3]) for i, r in enumerate(records)])
+    return folder
+
+
+def test_from_a_packed_dataset_to_a_base(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIPSYNC_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    pack([dataset], tmp_path / "data.pack", crf=10)
+    run = tmp_path / "run"
+    state = pretrain([tmp_path / "data.pack"], run, CONFIG)
+    assert state.step == 6
+    names = {r.id for r in read_manifest(dataset)}
+    assert set(json.loads((run / "shape" / "offsets.json").read_text())) == names
+    rows = [json.loads(line) for line in (run / "pixel" / "log.jsonl").read_text().splitlines()]
+    assert any("held_out_score" in row for row in rows)
+    publish(run, "mine")
+    assert load_base("mine").pixel.config == TINY
+    assert load_judge("scorer").config == CONFIG.judges.model
+    again = pretrain([tmp_path / "data.pack"], run, CONFIG, resume=True)
+    assert again.step == 6
+
+
+def test_nobody_to_score(dataset, tmp_path):
+    folder = shutil.copytree(dataset, tmp_path / "data")
+    records = [r for r in read_manifest(folder) if not r.person.startswith("b")]
+    write_manifest(folder, records)
+    with pytest.raises(DatasetError, match="the scorer has no clip"):
+        pretrain([folder], tmp_path / "run", CONFIG)
