@@ -95,10 +95,10 @@ def follow_face(
     if not pts:
         raise MediaError(f"{path}: holds no picture that can be decoded")
     tracks = choose_tracks(tracker.finish(), face, Path(path))
-    return _fill(info, np.array(tracker.times_s), np.array(pts), frozenset(tracker.cuts), tracks, window)
+    return place_tracks(info, np.array(tracker.times_s), np.array(pts), frozenset(tracker.cuts), tracks, window)
 
 
-def _fill(
+def place_tracks(
     info: VideoInfo,
     times_s: np.ndarray,
     pts: np.ndarray,
@@ -106,6 +106,7 @@ def _fill(
     tracks: list[Placed],
     window: WindowConfig,
 ) -> Followed:
+    """Poses and windows of the chosen tracks in a row of frames; `tracks` count their frames from the row's first."""
     frames = len(times_s)
     pose = HeadPose(np.full((frames, 3, 3), np.nan), np.full(frames, np.nan), np.full((frames, 3), np.nan))
     transforms = np.full((frames, 2, 3), np.nan)

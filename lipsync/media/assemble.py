@@ -1,9 +1,9 @@
 """Put pieces of video, sound and the source's other tracks together into one MP4, without coding pictures again.
 
 Pieces are videos of the same size and settings; each is placed by the time of its first picture, in ticks of the
-source's time base. Sound that was not changed is copied packet by packet, bit for bit; other sound is coded as AAC at its
-own rate and channels. The source's subtitles (text becomes MP4's own kind), its other sound tracks, its chapters and its
-tags come along; what MP4 cannot hold is named in `warnings`.
+source's time base. Sound that was not changed is copied packet by packet, bit for bit; other sound is coded as AAC at
+its own rate and channels. The source's subtitles (text becomes MP4's own kind), its other sound tracks, its chapters
+and its tags come along; what MP4 cannot hold is named in `warnings`.
 
 With `stream` the output grows from its first piece on as a fragmented MP4, which players and pipes take as it comes;
 else it appears when it is whole.
@@ -23,9 +23,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from lipsync.errors import MediaError
-from lipsync.media.sound import SoundTrack
 from lipsync.media.source import Source, open_source, picture_stream, sound_stream
-from lipsync.media.supply import SoundSupply
+from lipsync.media.supply import SoundSupply, SoundTrack
 from lipsync.media.whole import WholeFile
 from lipsync.media.write import TAGS, movie_timescale
 from lipsync.types import VideoInfo
@@ -33,6 +32,13 @@ from lipsync.types import VideoInfo
 COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # sound that MP4 holds and players know
 _TEXT = ("mov_text", "subrip", "ass", "ssa", "webvtt", "text")
 STDOUT = Path("-")
+_PLAIN_STYLE = (  # without styles MP4's encoder of subtitles does not start
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, "
+    b"SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, "
+    b"BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\nStyle: Default,Arial,16,&Hffffff,"
+    b"&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0\n\n[Events]\nFormat: Layer, Start, End, Style, Name, "
+    b"MarginL, MarginR, MarginV, Effect, Text\n"
+)
 
 
 class CopiedTrack:
@@ -40,21 +46,17 @@ class CopiedTrack:
 
     Args:
         shift_s: added to all times.
-        end_s: packets that begin later are left out.
     """
 
-    def __init__(
-        self, out: OutputContainer, source: Source, stream: Stream, shift_s: Fraction, end_s: float
-    ) -> None:
-        self.out, self.source, self.end_s = out, source, end_s
+    def __init__(self, out: OutputContainer, source: Source, stream: Stream, shift_s: Fraction) -> None:
+        self.out, self.source = out, source
         self.base = stream.time_base or Fraction(1, 1000)
         self.shift = round((shift_s - source.zero_s) / self.base)
         self.recoded = stream.type == "subtitle" and stream.codec_context.name != "mov_text"
         if self.recoded:
             self.track: Stream = out.add_stream("mov_text")
-            header = stream.codec_context.subtitle_header  # type: ignore[attr-defined]
-            if header is not None:
-                self.track.codec_context.subtitle_header = header  # type: ignore[attr-defined]
+            header = stream.codec_context.subtitle_header or _PLAIN_STYLE  # type: ignore[attr-defined]
+            self.track.codec_context.subtitle_header = header  # type: ignore[attr-defined]
         else:
             self.track = out.add_stream_from_template(stream, opaque=True)
         for name in ("language", "title", "handler_name"):
@@ -72,14 +74,14 @@ class CopiedTrack:
                 if self.next is None:
                     return
             at = float((self.next.pts + self.shift) * self.base)  # type: ignore[operator]
-            if at >= min(time_s, self.end_s):
+            if at >= time_s:
                 return
             self._write(self.next)
             self.next = None
 
-    def finish(self) -> None:
-        """Copy the rest."""
-        self.write_until(float("inf"))
+    def finish(self, end_s: float) -> None:
+        """Copy the rest of what begins before `end_s`."""
+        self.write_until(end_s)
 
     def _write(self, packet: Packet) -> None:
         pts, duration = packet.pts or 0, packet.duration or 0
@@ -105,7 +107,6 @@ class Assembler:
             it is a still or `tracks` is False.
         sound: heard on the pictures' clock; None: no sound.
         copied: a file whose sound is `sound`, unchanged: copied if MP4 can hold its codec.
-        end_s: when the pictures end; what sounds later is left out.
         stamp: container tags.
 
     Raises:
@@ -119,7 +120,6 @@ class Assembler:
         *,
         time_base: Fraction,
         first_pts: int,
-        end_s: float,
         sound: SoundSupply | None = None,
         copied: Path | None = None,
         tracks: bool = True,
@@ -130,7 +130,6 @@ class Assembler:
         self.sound, self.copied, self.stamp, self.stream = sound, copied, stamp or {}, stream
         self.tracks = tracks and not like.is_still
         self.shift = max(0, -first_pts)  # MP4 shows nothing before zero
-        self.end_s = end_s + float(self.shift * time_base)
         self.warnings: list[str] = []
         self.file = None if stream else WholeFile(out)
         self._stack, self._beside = ExitStack(), list[SoundTrack | CopiedTrack]()
@@ -138,7 +137,7 @@ class Assembler:
 
     def __enter__(self) -> Self:
         """Open the output."""
-        flags = "empty_moov+default_base_moof+frag_keyframe" if self.stream else "+faststart"
+        flags = "delay_moov+default_base_moof+frag_keyframe" if self.stream else "+faststart"
         options = {"movflags": flags, "movie_timescale": str(movie_timescale(self.time_base))}
         try:
             if self.file is not None:
@@ -170,11 +169,12 @@ class Assembler:
                 for track in self._beside:
                     track.write_until(float(at * self.time_base))
 
-    def finish(self) -> None:
-        """Write the rest of the sound and the file's index."""
+    def finish(self, end_s: float) -> None:
+        """Write the rest of the sound and the file's index; nothing that begins after `end_s`."""
+        end_s += float(self.shift * self.time_base)
         try:
             for track in self._beside:
-                track.finish()
+                track.finish(end_s)
             self.container.close()
             self._stack.close()
             if self.file is not None:
@@ -210,7 +210,7 @@ class Assembler:
         if self.copied is not None and self._copy_sound(self.copied, shift_s):
             self.sound = None
         if self.sound is not None:
-            self._beside.append(SoundTrack(self.container, self.sound, float(shift_s), self.end_s))
+            self._beside.append(SoundTrack(self.container, self.sound, float(shift_s)))
         if self.tracks:
             self._carry(shift_s)
         self.container.metadata.update(self.stamp)
@@ -222,7 +222,7 @@ class Assembler:
         if stream is None or stream.codec_context.name.removesuffix("float") not in COPIED:
             return False
         own_shift = Fraction(self.sound.shift_s).limit_denominator(1_000_000) if self.sound is not None else 0
-        self._beside.append(CopiedTrack(self.container, source, stream, shift_s + own_shift, self.end_s))
+        self._beside.append(CopiedTrack(self.container, source, stream, shift_s + own_shift))
         return True
 
     def _carry(self, shift_s: Fraction) -> None:
@@ -243,9 +243,11 @@ class Assembler:
             if text or (stream.type == "audio" and name.removesuffix("float") in COPIED):
                 own = self._stack.enter_context(open_source(self.like.path))  # each track is read at its own pace
                 same = own.container.streams[stream.index]
-                self._beside.append(CopiedTrack(self.container, own, same, shift_s, self.end_s))
+                self._beside.append(CopiedTrack(self.container, own, same, shift_s))
             elif stream.type != "data" or not self._is_chapter_text(name):
-                self.warnings.append(f"a track of the source was left out: {stream.type} ({name}), which MP4 does not hold")
+                self.warnings.append(
+                    f"a track of the source was left out: {stream.type} ({name}), which MP4 does not hold"
+                )
 
     @staticmethod
     def _is_chapter_text(name: str) -> bool:

@@ -109,9 +109,9 @@ def planes_of(
     along_row = _ALONG_ROW if across == 2 else np.ones(1)
     along_column = _ALONG_COLUMN if down == 2 else np.ones(1)
     anchor = (len(along_row) // 2, 0)
-    placed = cv2.sepFilter2D(
-        yuv[..., 1:], -1, along_row, along_column, anchor=anchor, borderType=cv2.BORDER_REPLICATE
-    )[::down, ::across]
+    placed = cv2.sepFilter2D(yuv[..., 1:], -1, along_row, along_column, anchor=anchor, borderType=cv2.BORDER_REPLICATE)[
+        ::down, ::across
+    ]
     return [yuv[..., 0], placed[..., 0], placed[..., 1]]
 
 

@@ -4,8 +4,8 @@ Pixels are edited in the stream's own planes, by what changed alone:
 
     Y ← Y + 2^(bits − 8) · W · (after − before),        U, V alike, averaged to where their samples lie
 
-W is the stream's RGB → YUV matrix. Where nothing changed, the source's own values stay to the last bit, at 8 or 10 bits,
-and a picture that is not edited at all goes from decoder to encoder untouched.
+W is the stream's RGB → YUV matrix. Where nothing changed, the source's own values stay to the last bit, at 8 or 10
+bits, and a picture that is not edited at all goes from decoder to encoder untouched.
 """
 
 from dataclasses import dataclass
@@ -81,16 +81,17 @@ class Picture:
         return np.ascontiguousarray(self.turn.upright(to_rgb(self.frame)))
 
     def small(self, most_px: int) -> np.ndarray:
-        """The whole picture at most `most_px` on its longer side, for finding faces: uint8 (h, w, 3), upright."""
-        frame, scale = self.frame, most_px / max(self.frame.width, self.frame.height)
-        if scale >= 1:
-            return self.rgb()
+        """The whole picture, at most `most_px` on its longer side: uint8 (h, w, 3), upright.
+
+        Converted without accurate rounding, a twelfth of the time of `rgb`: for finding faces.
+        """
+        frame, scale = self.frame, min(1.0, most_px / max(self.frame.width, self.frame.height))
         image = frame.reformat(
             width=max(2, round(frame.width * scale)),
             height=max(2, round(frame.height * scale)),
             format="rgb24",
             src_colorspace=matrix_of(frame.colorspace, frame.height),
-            interpolation=Interpolation.AREA,
+            interpolation=Interpolation.AREA if scale < 1 else Interpolation.POINT,
             dst_color_range=ColorRange.JPEG,
             threads=1,
         ).to_ndarray()
@@ -117,7 +118,7 @@ class Picture:
         return np.ascontiguousarray(self.turn.upright(image))
 
     def edited(self, box: Box, before: np.ndarray, after: np.ndarray) -> "Picture":
-        """This picture with what changed between two looks at `box`, uint8 (h, w, 3) each; planes are copied once."""
+        """The picture with what changed between two looks at `box`, uint8 (h, w, 3) each; planes are copied once."""
         name = plane_format(self.frame.format.name, self.frame.width, self.frame.height)
         if not name:
             image = self.rgb()

@@ -1,4 +1,6 @@
-"""Sound piece by piece, from memory or from a file, and coded as AAC beside pictures: any part on the pictures' clock, silence where there is none.
+"""Sound piece by piece, from memory or from a file, and coded as AAC beside pictures.
+
+Any part on the pictures' clock, silence where there is none:
 
     part(a, b)[n] is heard at a + n / rate,      n < round((b − a) · rate)
 
@@ -115,14 +117,14 @@ class SoundTrack:
     empty edit), and what lies before zero is cut. Rates that AAC does not know are resampled to 48 kHz.
     """
 
-    def __init__(self, container: OutputContainer, sound: SoundSupply, shift_s: float = 0, end_s: float = 1e9) -> None:
-        """Sound later by `shift_s`, none from `end_s` on. Raises MediaError for channels that no layout has."""
+    def __init__(self, container: OutputContainer, sound: SoundSupply, shift_s: float = 0) -> None:
+        """Sound later by `shift_s`. Raises MediaError for channels that no layout has."""
         if sound.channels not in _LAYOUTS:
             raise MediaError(f"sound in {sound.channels} channels cannot be written")
         if sound.rate not in _AAC_RATES_HZ:
             sound = _at_48_khz(sound, _LAYOUTS[sound.channels])
         self.sound, self.rate, self.layout = sound, sound.rate, _LAYOUTS[sound.channels]
-        self.at, self.last_s = 0, end_s  # samples coded so far, counted from time zero
+        self.at = 0  # samples coded so far, counted from time zero
         self.begin(shift_s)
         self.container = container
         self.stream = container.add_stream("aac", rate=self.rate, bit_rate=(48_000 + self.rate) * sound.channels)
@@ -131,7 +133,7 @@ class SoundTrack:
     def begin(self, shift_s: float) -> None:
         """Let everything be heard later by `shift_s`; before anything is coded."""
         self.shift_s = shift_s
-        self.end = round(min(self.sound.end_s + shift_s, self.last_s) * self.rate)
+        self.end = round((self.sound.end_s + shift_s) * self.rate)
 
     def write_until(self, time_s: float) -> None:
         """Code what is heard before `time_s`."""
@@ -143,8 +145,9 @@ class SoundTrack:
             self.container.mux(self.stream.encode(frame))
             self.at = last
 
-    def finish(self) -> None:
-        """Code the rest."""
+    def finish(self, end_s: float = float("inf")) -> None:
+        """Code the rest; to `end_s`, with silence where the sound is shorter, if one is given."""
+        self.end = round(end_s * self.rate) if np.isfinite(end_s) else self.end
         self.write_until(float("inf"))
         self.container.mux(self.stream.encode(None))
 

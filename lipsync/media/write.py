@@ -34,7 +34,7 @@ from av.video.stream import VideoStream
 from lipsync.errors import MediaError
 from lipsync.media.colour import BT709, describes_video, from_rgb, matrix_of, planes_of
 from lipsync.media.orient import turned
-from lipsync.media.picture import Picture, plane_format, planar, planes, subsampling
+from lipsync.media.picture import Picture, planar, plane_format, planes, subsampling
 from lipsync.media.supply import SoundSupply, SoundTrack
 from lipsync.media.whole import WholeFile
 from lipsync.types import Sound, VideoInfo
@@ -87,7 +87,7 @@ class VideoWriter:
         self.sound, self.like, self.crf, self.preset, self.stamp = sound, like, crf, preset, stamp or {}
         self.orientation = turned(like.rotation if like is not None and not like.is_still else 0)
         self.colour = like.colour if like is not None and describes_video(like) else BT709
-        self.time_base = like.time_base if like is not None and not like.is_still else _fine_base(self.frame_rate)
+        self.time_base = like.time_base if like is not None and not like.is_still else fine_base(self.frame_rate)
         self.frames = 0
         self._shift_pts = 0  # added to all times when the first is negative
         self._last_pts: int | None = None
@@ -248,7 +248,6 @@ class VideoWriter:
             stream.set_display_rotation(-turn.rotation)
         return stream
 
-
     def _pixel_format(self, width: int, height: int) -> str:
         """The source's own where H.264 has it, else 4:2:0, or 4:4:4 for odd sizes."""
         if self.like is not None and describes_video(self.like):
@@ -263,7 +262,7 @@ def movie_timescale(time_base: Fraction) -> int:
     return time_base.denominator * -(-1000 // time_base.denominator)
 
 
-def _fine_base(frame_rate: Fraction) -> Fraction:
+def fine_base(frame_rate: Fraction) -> Fraction:
     """A time base in which k/frame_rate is exact and any other time is within 10 µs."""
     fine = max(1, -(-50_000 // frame_rate.numerator))
     return Fraction(1, frame_rate.numerator * fine)

@@ -7,24 +7,31 @@ A photo's head sways a little, slowly (see sway.py), so that it does not look fr
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from lipsync.config import RenderConfig
+from lipsync.errors import MediaError
 from lipsync.faces.detect import FaceDetector
 from lipsync.faces.follow import read_stretch
+from lipsync.media import Picture, read_pictures
+from lipsync.media.supply import SoundSupply
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
+from lipsync.render.blocks import RUN_IN, Carry, Start
 from lipsync.render.generate import hear
-from lipsync.render.job import Job
-from lipsync.render.plan import Plan, make_plan
+from lipsync.render.job import Part, Production
+from lipsync.render.pieces import job_key
+from lipsync.render.plan import Plan, make_plan, read_references
 from lipsync.render.result import RenderResult
-from lipsync.render.sequence import Sequence, find_runs
+from lipsync.render.sequence import AnyPicture, Sequence, find_runs
 from lipsync.render.sway import Sway
 from lipsync.types import Sound, Speech
 
+T = TypeVar("T")
 BLOCK_BYTES = 96 << 20  # pictures held while a template is played back
 
 
@@ -37,14 +44,16 @@ def say(
     progress: Progress | None = None,
     *,
     detector: FaceDetector | None = None,
+    stream: bool = False,
 ) -> RenderResult:
     """Make the person in a template say something; the video is as long as the speech and `config.tail_s`.
 
     Args:
         speech: what is said; its first sample is heard at the first picture.
         template: a video or photo of the person.
-        out: the .mp4 to write; it appears when it is whole.
+        out: the .mp4 to write; it appears when it is whole, unless `stream`.
         detector: instead of the one that `config` names.
+        stream: write a fragmented MP4 as it comes; `out` may then be "-", standard output. Nothing can be resumed.
 
     Raises:
         NoFaceError: no usable face, or several and no choice.
@@ -52,19 +61,41 @@ def say(
         SpeechError: empty sound.
     """
     config, progress = config or RenderConfig(), progress or Silent()
+    template, out = Path(template), Path(out)
     given = speech.sound if isinstance(speech, Speech) else speech
     sound = Sound(given.samples, given.sample_rate_hz, 0.0)
     heard = hear(sound)
     begun = time.monotonic()
     plan = make_plan(template, config, base.pixel.config.size_px, progress, detector)
+    planned_s = time.monotonic() - begun
     length_s = sound.duration_s + config.tail_s
     if plan.info.is_still:
         sequence, finish = hold(plan, length_s), Sway(plan, config.photo_motion, config.seed).move
     else:
         sequence, finish = bounce(plan, length_s), None
-    job = Job(plan, sequence, heard, sound, base, config)
-    points, images = job.points_from_speech(), read_order(plan, sequence.frames)
-    return job.write(points, images, out, progress, {"plan": time.monotonic() - begun}, finish)
+    production = Production(
+        plan.info, out, base, config, progress, job_key(base, config, template, sound), heard, SoundSupply(sound),
+        tracks=False, frames=len(sequence), finish=finish, stream=stream,
+    )  # fmt: skip
+    production.seconds["plan"] = planned_s
+    references = read_references(plan, base.pixel.config.size_px)
+    rate = float(plan.info.frame_rate)
+
+    def parts(start: Start | None, carry: Carry | None) -> Iterator[Part]:
+        frames = max(1, round((config.first_s if stream else config.segment_s) * rate))
+        number = start.number if start is not None else 0
+        for first in range(number * frames, len(sequence), frames):
+            lead, last = max(0, first - RUN_IN), min(first + frames, len(sequence))
+            following = Start(number + 1, last)
+            yield Part(number, plan, sequence.part(lead, last), first - lead, references, following)
+            number += 1
+
+    def pictures(part: Part) -> Iterator[AnyPicture]:
+        return (
+            read_order(plan, part.sequence.frames) if plan.info.is_still else decode_order(plan, part.sequence.frames)
+        )
+
+    return production.run(parts, pictures)
 
 
 def hold(plan: Plan, length_s: float) -> Sequence:
@@ -107,6 +138,27 @@ def best_stretch(plan: Plan, length_s: float) -> tuple[int, int]:
     return run.first, run.last
 
 
+def decode_order(plan: Plan, frames: np.ndarray, block_bytes: int = BLOCK_BYTES) -> Iterator[Picture]:
+    """A video template's pictures in any order, as they are decoded; see `read_order`."""
+    info = plan.info
+
+    def stretch(first: int, last: int) -> Iterator[Picture]:
+        end_s = float(plan.times_s[last]) if last < len(plan) else None
+        start_s = float(plan.times_s[first]) if first else 0.0
+        pictures = read_pictures(info.path, start_s=start_s, end_s=end_s, count=False)
+        at = first
+        for at, picture in enumerate(pictures, first):
+            if picture.pts != plan.pts[at]:
+                break
+            yield picture
+        else:
+            at += 1
+        if at != last:
+            raise MediaError(f"{info.path}: other pictures than when it was planned; did the file change meanwhile?")
+
+    return _in_order(frames, max(1, 2 * block_bytes // (info.width * info.height * 3)), stretch)
+
+
 def read_order(plan: Plan, frames: np.ndarray, block_bytes: int = BLOCK_BYTES) -> Iterator[np.ndarray]:
     """The template's pictures in any order; stretches that go forth are read as a stream, those that go back in blocks.
 
@@ -115,6 +167,10 @@ def read_order(plan: Plan, frames: np.ndarray, block_bytes: int = BLOCK_BYTES) -
         block_bytes: how much a block may hold, at least one picture.
     """
     block = max(1, block_bytes // (plan.info.width * plan.info.height * 3))
+    return _in_order(frames, block, lambda first, last: read_stretch(plan, first, last))
+
+
+def _in_order(frames: np.ndarray, block: int, stretch: Callable[[int, int], Iterator[T]]) -> Iterator[T]:
     at = 0
     while at < len(frames):
         step = int(frames[at + 1] - frames[at]) if at + 1 < len(frames) else 0
@@ -123,12 +179,12 @@ def read_order(plan: Plan, frames: np.ndarray, block_bytes: int = BLOCK_BYTES) -
             stop += 1
         first, last = int(frames[at]), int(frames[stop - 1])
         if step == 1:
-            yield from read_stretch(plan, first, last + 1)
+            yield from stretch(first, last + 1)
         elif step == -1:
             for high in range(first + 1, last, -block):
-                yield from reversed(list(read_stretch(plan, max(high - block, last), high)))
+                yield from reversed(list(stretch(max(high - block, last), high)))
         else:
-            image = next(read_stretch(plan, first, first + 1))
+            image = next(stretch(first, first + 1))
             for _ in range(at, stop if step == 0 else at + 1):
                 yield image
             stop = stop if step == 0 else at + 1

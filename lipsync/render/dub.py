@@ -1,10 +1,11 @@
 """Dub a video: its own pictures at their own times, the mouth following new sound or the mouth of another video.
 
-Frame count, times, size, rotation and colour description stay the source's. The video's length wins: longer sound is
-cut (and the result says so), shorter sound is followed by silence, in which the mouth rests.
+Frame count, times, size, rotation, pixel format and colour description stay the source's. The video's length wins:
+longer sound is cut (and the result says so), shorter sound is followed by silence, in which the mouth rests.
 """
 
-import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,21 +13,26 @@ import numpy as np
 
 from lipsync.config import RenderConfig
 from lipsync.errors import MediaError, UsageError
-from lipsync.faces.detect import FaceDetector
-from lipsync.media import read_frames, read_sound
+from lipsync.faces.detect import FaceDetector, open_detector
+from lipsync.media import Picture, probe, read_pictures
+from lipsync.media.supply import SoundSupply
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
-from lipsync.render.generate import hear
-from lipsync.render.job import Job
-from lipsync.render.plan import make_plan
+from lipsync.render.blocks import RUN_IN, Block, BlockPlanner, Carry, Start
+from lipsync.render.generate import HeardFile, hear, seen_shapes
+from lipsync.render.job import Part, Production
+from lipsync.render.overlap import Ahead
+from lipsync.render.pieces import job_key
 from lipsync.render.result import RenderResult
 from lipsync.render.sequence import Sequence
-from lipsync.types import Sound, Speech
+from lipsync.types import Sound, Speech, VideoInfo
+
+READ_AHEAD = 8  # pictures
 
 
 def dub(
     video: Path,
-    speech: Speech | Sound | None,
+    speech: Speech | Sound | Path | None,
     out: Path,
     base: Base,
     config: RenderConfig | None = None,
@@ -34,15 +40,18 @@ def dub(
     *,
     mouth_video: Path | None = None,
     detector: FaceDetector | None = None,
+    stream: bool = False,
 ) -> RenderResult:
     """Make the person in `video` say something else.
 
     Args:
         video: the template; every frame of it is in the output, at its own time.
-        speech: what is heard; its `start_s` is on the video's clock. None: the sound of `mouth_video`.
-        out: the .mp4 to write; it appears when it is whole.
+        speech: what is heard; its `start_s` is on the video's clock. A file is read part by part, and its sound is
+            copied bit for bit where MP4 can hold it. None: the sound of `mouth_video`.
+        out: the .mp4 to write; it appears when it is whole, unless `stream`.
         mouth_video: take the mouth's shapes from the landmarks of this video instead of from the sound.
         detector: instead of the one that `config` names.
+        stream: write a fragmented MP4 as it comes; `out` may then be "-", standard output. Nothing can be resumed.
 
     Raises:
         UsageError: neither speech nor another video's mouth.
@@ -53,27 +62,113 @@ def dub(
     config, progress = config or RenderConfig(), progress or Silent()
     if speech is None and mouth_video is None:
         raise UsageError("dub needs speech, or another video whose mouth is followed")
-    begun = time.monotonic()
-    size_px = base.pixel.config.size_px
-    plan = make_plan(video, config, size_px, progress, detector)
-    if plan.info.is_still:
+    video, out = Path(video), Path(out)
+    given = speech.sound if isinstance(speech, Speech) else speech
+    info = probe(video)
+    if info.is_still:
         raise MediaError(f"{video}: a photo has no length to dub; use say, which lets a photo speak")
+    heard = hear(given) if not isinstance(given, Path) else HeardFile(SoundSupply(given))
+    detector, size_px = detector or open_detector(config.detector), base.pixel.config.size_px
+    supply, copied = _sound_of(given, mouth_video, video)
+    coefficients = None
+    if mouth_video is not None:
+        coefficients = follow_mouth(mouth_video, video, base, config, detector)
+    frames = max(1, round(config.segment_s * info.frame_rate))
+    if stream:
+        frames = max(1, round(config.first_s * info.frame_rate))
+    production = Production(
+        info, out, base, config, progress, job_key(base, config, video, given, mouth_video), heard, supply, copied,
+        coefficients=coefficients, frames=info.frames, stream=stream,
+    )  # fmt: skip
+    reader = _Reader(info)
+
+    def parts(start: Start | None, carry: Carry | None) -> Iterator[Part]:
+        for block in BlockPlanner(info, config, size_px, detector, frames, start, carry):
+            yield part_of(block)
+
+    try:
+        return production.run(parts, reader.pictures)
+    finally:
+        reader.close()
+
+
+def part_of(block: Block) -> Part:
+    """A block as a part of the output: its own pictures at their own times."""
+    plan, lead = block.plan, block.start.first - block.lead
     sequence = Sequence(np.arange(len(plan)), plan.times_s, plan.pts)
-    sound = _sound_of(speech, mouth_video, float(plan.times_s[0]))
-    job = Job(plan, sequence, hear(sound), sound, base, config)
-    if mouth_video is None:
-        points = job.points_from_speech()
-    else:
-        mouth_plan = make_plan(mouth_video, replace(config, face=""), size_px, progress, detector)
-        points = job.points_from_video(mouth_plan)
-    images = (frame.image for frame in read_frames(video))
-    return job.write(points, images, out, progress, {"plan": time.monotonic() - begun})
+    return Part(block.start.number, plan, sequence, lead, block.references, block.following, block.carry)
 
 
-def _sound_of(speech: Speech | Sound | None, mouth_video: Path | None, start_s: float) -> Sound | None:
-    if isinstance(speech, Speech):
-        return speech.sound
-    if speech is not None or mouth_video is None:
-        return speech
-    sound = read_sound(mouth_video, sample_rate_hz=None, mono=False)
-    return None if sound is None else Sound(sound.samples, sound.sample_rate_hz, sound.start_s + start_s)
+class _Reader:
+    """Decodes a video once, a little ahead, for parts that overlap by their run-in."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self.info = info
+        self._ahead: Ahead[Picture] | None = None
+        self._last: deque[Picture] = deque(maxlen=RUN_IN)
+
+    def pictures(self, part: Part) -> Iterator[Picture]:
+        """The pictures of a part. Raises MediaError when the file is another than when it was planned."""
+        wanted = part.sequence.pts
+        if self._ahead is None:
+            start_s = float(part.sequence.times_s[0]) if part.number else 0.0
+            self._ahead = Ahead(read_pictures(self.info.path, start_s=start_s, count=False), READ_AHEAD)
+        kept = [picture for picture in self._last if picture.pts >= wanted[0]]
+        for k, pts in enumerate(wanted):
+            picture = kept[k] if k < len(kept) else next(self._ahead, None)
+            if picture is None or picture.pts != pts:
+                raise MediaError(
+                    f"{self.info.path}: no picture at {float(pts * self.info.time_base):.3f} s, where there was one; "
+                    "did the file change while it was read?"
+                )
+            if k >= len(kept):
+                self._last.append(picture)
+            yield picture
+
+    def close(self) -> None:
+        """Stop decoding."""
+        if self._ahead is not None:
+            self._ahead.close()
+
+
+def follow_mouth(
+    mouth_video: Path, video: Path, base: Base, config: RenderConfig, detector: FaceDetector
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Mouth shapes (N, K) of another video at times on `video`'s clock, both beginning at their first pictures."""
+    info, space, config = probe(mouth_video), base.shape.space, replace(config, face="")
+    frames = max(1, round(config.segment_s * info.frame_rate))
+    times, shapes = list[np.ndarray](), list[np.ndarray]()
+    for block in BlockPlanner(info, config, base.pixel.config.size_px, detector, frames):
+        lead = block.start.first - block.lead
+        own = block.plan.times_s[lead:]
+        times.append(own)
+        if block.plan.able.any():
+            shapes.append(seen_shapes(block.plan, space, own - block.plan.times_s[0]))
+        else:
+            shapes.append(np.zeros((len(own), space.size), np.float32))
+    seen_s, seen = np.concatenate(times), np.concatenate(shapes)
+    first_s = next(read_pictures(video)).time_s
+    rest = (
+        np.zeros((1, space.size), np.float32)
+        if len(seen) == 0
+        else space.encode(np.zeros((1, 31, 3)), np.zeros((31, 3)))
+    )
+    known_s, known = np.append(seen_s - seen_s[0], seen_s[-1] - seen_s[0] + 0.3), np.concatenate([seen, rest])
+
+    def at(times_s: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(times_s - first_s, known_s, column) for column in known.T], 1).astype(np.float32)
+
+    return at
+
+
+def _sound_of(
+    given: Sound | Path | None, mouth_video: Path | None, video: Path
+) -> tuple[SoundSupply | None, Path | None]:
+    """What is heard, and the file it can be copied from."""
+    if isinstance(given, Path):
+        return SoundSupply(given), given
+    if given is not None:
+        return SoundSupply(given), None
+    if mouth_video is None or not probe(mouth_video).sample_rate_hz:
+        return None, None
+    return SoundSupply(mouth_video, next(read_pictures(video)).time_s), mouth_video

@@ -13,18 +13,32 @@ from torch import Tensor
 
 from lipsync.config import RenderConfig
 from lipsync.errors import SpeechError
+from lipsync.media.supply import SoundSupply
 from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, PixelModel
 from lipsync.model.sampler import SamplerConfig, sample
 from lipsync.model.shape import ShapeSpace
 from lipsync.model.shapemap import draw_shapes, mask_window
 from lipsync.model.speech_to_shape import ShapeModel, predict_shape
 from lipsync.render.plan import Plan, References
-from lipsync.speech.features import MEL_RATE_HZ, MEL_SILENCE, MELS, level, log_mel, mel_at
+from lipsync.speech.features import (
+    MAX_GAIN_DB,
+    MEL_RATE_HZ,
+    MEL_SILENCE,
+    MELS,
+    SPEECH_LEVEL_DB,
+    frame_levels_db,
+    gated_loudness_db,
+    level,
+    log_mel,
+    mel_at,
+    mono_16k,
+)
 from lipsync.types import Sound
 
 ALIKE = 5  # of the pool, so many nearest in pose compete by mouth opening
 REFERENCE_GAP_FRAMES = 4  # as in training: a reference lies at least this far from the frames being generated
 BLOCK_S, CONTEXT_S = 30.0, 3.0
+LEVEL_BLOCK_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,38 @@ class Heard:
     def is_silent(self) -> bool:
         """Whether there is no sound at all."""
         return bool((self.log_mel <= MEL_SILENCE + 1e-3).all())
+
+    def part(self, start_s: float, end_s: float) -> "Heard":
+        """What is heard from start_s to end_s, and a little around it: here, all that there is."""
+        return self
+
+
+class HeardFile:
+    """The sound of a supply as the models hear it, part after part: levelled as a whole, held in parts.
+
+    Levels are found in one reading; 2 hours of them are 3 MB.
+    """
+
+    def __init__(self, supply: SoundSupply) -> None:
+        self.supply, self.start_s = supply, supply.start_s
+        levels, at = [], supply.start_s
+        while at < supply.end_s:
+            end = min(at + LEVEL_BLOCK_S, supply.end_s)
+            levels.append(frame_levels_db(mono_16k(self._sound(at, max(end, at + 0.05)))))
+            at = end
+        loudness = gated_loudness_db(np.concatenate(levels))
+        self.gain = 10 ** (min(SPEECH_LEVEL_DB - loudness, MAX_GAIN_DB) / 20) if np.isfinite(loudness) else 1.0
+        self.is_silent = not np.isfinite(loudness)
+
+    def part(self, start_s: float, end_s: float) -> Heard:
+        """What is heard from start_s to end_s, and CONTEXT_S around it."""
+        first = max(self.start_s, start_s - CONTEXT_S - 0.5)
+        first = self.start_s + np.floor((first - self.start_s) * MEL_RATE_HZ) / MEL_RATE_HZ
+        sound = self._sound(first, max(first + 0.1, min(end_s + CONTEXT_S + 0.5, self.supply.end_s)))
+        return Heard(log_mel(Sound(sound.samples * np.float32(self.gain), sound.sample_rate_hz)), float(first))
+
+    def _sound(self, start_s: float, end_s: float) -> Sound:
+        return Sound(self.supply.part(start_s, end_s), self.supply.rate, start_s)
 
 
 def hear(sound: Sound | None) -> Heard:
@@ -98,15 +144,18 @@ class WindowGenerator:
         references: see plan.py.
     """
 
-    def __init__(self, model: PixelModel, heard: Heard, references: References, config: RenderConfig) -> None:
+    def __init__(
+        self, model: PixelModel, heard: Heard, references: References, config: RenderConfig, first_chunk: int = 0
+    ) -> None:
         self.model, self.heard, self.references = model, heard, references
         self.sampler = SamplerConfig(steps=config.steps, guidance=config.guidance)
-        self.seed, self.chunk = config.seed, 0
+        self.seed, self.chunk = config.seed, first_chunk
         size, dims = model.config.size_px, model.config
         self.device = next(model.parameters()).device
         self.mask = torch.from_numpy(mask_window(size, dims.mask_top_px, dims.mask_side_px))
         self.reference_maps = draw_shapes(references.points, size)
         self.has_sound = 0.0 if heard.is_silent else 1.0
+        self.template_tracks: np.ndarray | None = None  # (F,), to prefer references of the same face
         self.reset()
 
     def reset(self) -> None:
@@ -170,6 +219,9 @@ class WindowGenerator:
         free = np.flatnonzero(distance > REFERENCE_GAP_FRAMES)
         if not len(free):
             free = np.array([int(distance.argmax())])
+        if self.template_tracks is not None:  # of the same face, where it is known well enough
+            same = free[np.isin(self.references.tracks[free], self.template_tracks[frames])]
+            free = same if len(same) >= wanted else free
         turned = np.linalg.norm(
             self.references.pose_deg[free] - self.references.template_pose_deg[frames].mean(0), axis=1
         )

@@ -1,24 +1,41 @@
-"""One render, from a planned sequence to a finished file: the part that dub and say share."""
+"""One render, from planned parts to a finished file: what dub and say share.
 
+A part is a stretch of output positions with its plan. Each is rendered into a piece of its own (pieces.py), and they
+are joined without coding again, so that an interrupted render goes on where it was, with the same result. Planning,
+decoding, generating and pasting with encoding run at the same time, each a little ahead of the next.
+"""
+
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from lipsync.config import RenderConfig
+from lipsync.errors import LipsyncError, NoFaceError
 from lipsync.media import VideoWriter
+from lipsync.media.assemble import Assembler
+from lipsync.media.picture import format_warning
+from lipsync.media.supply import SoundSupply
+from lipsync.media.write import fine_base
 from lipsync.model.base import Base
-from lipsync.progress import Progress
+from lipsync.progress import Cancelled, Progress
+from lipsync.render.blocks import Carry, Start
 from lipsync.render.composite import Compositor
-from lipsync.render.generate import Heard, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
-from lipsync.render.plan import Plan, read_references
-from lipsync.render.result import RenderResult, end_s, fit_sound, stamp_of, summarise
-from lipsync.render.sequence import Renderer, Sequence
-from lipsync.types import Sound
+from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
+from lipsync.render.overlap import Ahead
+from lipsync.render.pieces import Pieces, Record
+from lipsync.render.plan import Plan, References, read_references
+from lipsync.render.result import RenderResult, stamp_of, summarise
+from lipsync.render.sequence import AnyPicture, Renderer, Sequence
+from lipsync.types import Sound, VideoInfo
 
 Finish = Callable[[np.ndarray, float], np.ndarray]
+CHUNKS_A_PART = 1 << 20  # seeds of different parts' chunks never meet
 
 
 @dataclass(frozen=True)
@@ -34,67 +51,243 @@ class Job:
 
     def points_from_speech(self) -> np.ndarray:
         """Where the mouth's points shall be at each position: (N, 31, 2) window px, NaN in frames that pass through."""
-        return self._place(speech_shapes(self.base.shape, self.heard, self.sequence.times_s, self.base.style))
+        return self.place(speech_shapes(self.base.shape, self.heard, self.sequence.times_s, self.base.style))
 
     def points_from_video(self, mouth: Plan) -> np.ndarray:
         """The same, following the mouth of another video from its first picture on."""
-        return self._place(seen_shapes(mouth, self.base.shape.space, self.sequence.times_s - self.sequence.times_s[0]))
+        return self.place(seen_shapes(mouth, self.base.shape.space, self.sequence.times_s - self.sequence.times_s[0]))
 
-    def _place(self, coefficients: np.ndarray) -> np.ndarray:
+    def place(self, coefficients: np.ndarray) -> np.ndarray:
+        """Coefficients (N, K) as points (N, 31, 2) window px."""
         plan, space = self.plan, self.base.shape.space
         able = plan.able[self.sequence.frames]
         frames = self.sequence.frames[able]
         points = np.full((len(able), plan.mouth.shape[1], 2), np.nan, np.float32)
-        mouths = shaped_mouths(plan, space, coefficients[able], frames, self.config.opening)
-        points[able] = plan.window_points(mouths, frames)
+        if len(frames):
+            mouths = shaped_mouths(plan, space, coefficients[able], frames, self.config.opening)
+            points[able] = plan.window_points(mouths, frames)
         return points
 
-    def write(
+    def renderer(
+        self, points: np.ndarray, progress: Progress, references: References | None = None, first_chunk: int = 0
+    ) -> Renderer:
+        """What draws the pictures; `points` (N, 31, 2) window px. References are read where none are given."""
+        config, model = self.config, self.base.pixel
+        references = references or read_references(self.plan, model.config.size_px)
+        generator = WindowGenerator(model, self.heard, references, config, first_chunk)
+        generator.template_tracks = self.plan.track
+        closeups = references if len(references.fine) else None
+        compositor = Compositor(model.config, config.feather, config.colour_smooth_frames, closeups)
+        return Renderer(self.plan, self.sequence, points, generator, compositor, config.fade_frames, progress)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Positions of the output with their plan; the first `lead` of them only run in and are not written.
+
+    references: None while there are none, then nothing in it can be rendered. following, carry: for the part after it.
+    """
+
+    number: int
+    plan: Plan
+    sequence: Sequence
+    lead: int
+    references: References | None
+    following: Start | None = None
+    carry: Carry | None = None
+
+
+@dataclass
+class Production:
+    """A render in parts.
+
+    coefficients: mouth shapes (N, K) at times, where they come from another video instead of from what is heard.
+    frames: about how many there will be, for the progress; finish: what is done to a finished picture, last.
+    """
+
+    info: VideoInfo
+    out: Path
+    base: Base
+    config: RenderConfig
+    progress: Progress
+    key: str
+    heard: Heard | HeardFile
+    sound: SoundSupply | None
+    copied: Path | None = None
+    coefficients: Callable[[np.ndarray], np.ndarray] | None = None
+    frames: int = 0
+    finish: Finish | None = None
+    stream: bool = False
+    tracks: bool = True  # whether the template's other tracks, chapters and tags come along
+    seconds: dict[str, float] = field(default_factory=lambda: {"plan": 0.0, "generate": 0.0, "paste": 0.0})
+
+    def run(
         self,
-        points: np.ndarray,
-        images: Iterator[np.ndarray],
-        out: Path,
-        progress: Progress,
-        seconds: dict[str, float],
-        finish: Finish | None = None,
+        parts: Callable[[Start | None, Carry | None], Iterator[Part]],
+        pictures: Callable[[Part], Iterator[AnyPicture]],
     ) -> RenderResult:
-        """Generate, paste and write every position; the file appears when it is whole.
+        """Render what is left to render and put it together.
 
         Args:
-            points: (N, 31, 2) window px.
-            images: the template's picture for each position.
-            seconds: time taken so far, by stage.
-            finish: what is done to a finished picture at its time, last.
+            parts: the parts from a start on (None: from the beginning), planned one by one.
+            pictures: the template's picture for each position of a part; asked for in the order of the parts.
+
+        Raises:
+            NoFaceError: no picture could be rendered. MediaError: see the writer and the reader.
         """
         begun = time.monotonic()
-        renderer = self.renderer(points, progress)
-        sound, warnings = self.sound, list[str]()
-        if sound is not None:
-            sound, warnings = fit_sound(sound, float(self.sequence.times_s[0]), end_s(self.plan, self.sequence))
-        info, still = self.plan.info, self.plan.info.is_still
-        progress.start("generating the mouth", len(self.sequence), "frames")
-        with VideoWriter(
-            out,
-            width=info.width,
-            height=info.height,
-            frame_rate=info.frame_rate,
-            sound=sound,
-            like=None if still else info,
-            crf=self.config.crf,
-            stamp=stamp_of(self.base),
-        ) as writer:
-            for k, picture in enumerate(renderer.pictures(images)):
-                time_s = float(self.sequence.times_s[k])
-                picture = picture if finish is None else finish(picture, time_s)
-                writer.write(picture, time_s, None if still else int(self.sequence.pts[k]))
-        progress.done()
-        seconds = {**seconds, "render": time.monotonic() - begun}
-        return summarise(Path(out), renderer, self.base, self.config, seconds, warnings)
+        place = Path(tempfile.mkdtemp(prefix="lipsync-")) / "stream" if self.stream else self.out
+        pieces = Pieces(place, self.key)
+        try:
+            records = self._render(pieces, parts, pictures)
+            self._check(records)
+            if not self.stream:
+                with self._assembler(records[0].first_pts) as assembler:
+                    for record in records:
+                        assembler.add(pieces.path(record.number), record.first_pts)
+                    self._end(assembler, records)
+        except BaseException as error:
+            if (
+                self.stream
+                or (isinstance(error, LipsyncError) and not isinstance(error, Cancelled))
+                or not pieces.done()
+            ):
+                pieces.drop()
+            raise
+        finally:
+            if self.stream:
+                shutil.rmtree(place.parent, ignore_errors=True)
+        pieces.drop()
+        self.seconds["render"] = time.monotonic() - begun
+        return summarise(self.out, self.info, records, self.base, self.config, self.seconds, self._warnings)
 
-    def renderer(self, points: np.ndarray, progress: Progress) -> Renderer:
-        """What draws the pictures, with its references read; `points` (N, 31, 2) window px."""
-        config, model = self.config, self.base.pixel
-        references = read_references(self.plan, model.config.size_px)
-        generator = WindowGenerator(model, self.heard, references, config)
-        compositor = Compositor(model.config, config.feather, config.colour_smooth_frames)
-        return Renderer(self.plan, self.sequence, points, generator, compositor, config.fade_frames, progress)
+    def _render(
+        self,
+        pieces: Pieces,
+        parts: Callable[[Start | None, Carry | None], Iterator[Part]],
+        pictures: Callable[[Part], Iterator[AnyPicture]],
+    ) -> list[Record]:
+        records, start, carry = pieces.done(), None, None
+        self.progress.start("rendering", self.frames or None, "frames")
+        if records:
+            self.progress.advance(sum(record.frames for record in records), "going on where it was interrupted")
+            start, carry = pieces.carried(records[-1])
+        assembler: Assembler | None = None
+        planned = Ahead(self._timed(parts(start, carry)), 1)
+        try:
+            for part in planned:
+                record = self._piece(pieces.path(part.number), part, pictures(part))
+                pieces.save(record, part.carry)
+                records.append(record)
+                if self.stream:
+                    assembler = assembler or self._assembler(record.first_pts).__enter__()
+                    assembler.add(pieces.path(part.number), record.first_pts)
+                    pieces.path(part.number).unlink()
+            if assembler is not None:
+                self._end(assembler, records)
+        finally:
+            planned.close()
+        self.progress.done()
+        return records
+
+    def _timed(self, parts: Iterator[Part]) -> Iterator[Part]:
+        while True:
+            begun = time.monotonic()
+            part = next(parts, None)
+            self.seconds["plan"] += time.monotonic() - begun
+            if part is None:
+                return
+            yield part
+
+    def _piece(self, path: Path, part: Part, pictures: Iterator[AnyPicture]) -> Record:
+        """Render one part into a video of its own, whose first picture lies at time zero."""
+        sequence, still, time_base = part.sequence, self.info.is_still, self.time_base
+        times_s, ticks = sequence.times_s, sequence.pts
+        if still:
+            ticks = np.array([round(Fraction(t) / time_base) for t in times_s])
+        first_pts, passed = int(ticks[part.lead]), list[list[object]]()
+        finished, renderer = self._finished(part, pictures)
+        with VideoWriter(
+            path,
+            width=self.info.width,
+            height=self.info.height,
+            frame_rate=self.info.frame_rate,
+            like=None if still else self.info,
+            crf=self.config.crf,
+        ) as writer:
+            for k, picture in enumerate(finished):
+                if k < part.lead:
+                    continue
+                if self.finish is not None and isinstance(picture, np.ndarray):
+                    picture = self.finish(picture, float(times_s[k]))
+                writer.write(picture, pts=int(ticks[k]) - first_pts)
+        if renderer is not None:
+            self.seconds["generate"] += renderer.tally.generate_s
+            self.seconds["paste"] += renderer.tally.paste_s
+            passed = [[k, part.plan.reasons[sequence.frames[k]]] for k in renderer.tally.passed]
+        else:
+            passed = [[k, part.plan.reasons[sequence.frames[k]]] for k in range(part.lead, len(sequence))]
+        return Record(
+            part.number,
+            len(sequence) - part.lead,
+            first_pts,
+            float(times_s[part.lead]),
+            float(times_s[-1]),
+            renderer.tally.rendered if renderer is not None else 0,
+            renderer.tally.largest_outside if renderer is not None else 0,
+            [[k - part.lead, round(float(times_s[k]), 4), reason] for k, reason in passed],
+            asdict(part.following) if part.following is not None else {},
+        )
+
+    def _finished(self, part: Part, pictures: Iterator[AnyPicture]) -> tuple[Iterator[AnyPicture], Renderer | None]:
+        if part.references is None:
+            return self._untouched(part, pictures), None
+        times_s = part.sequence.times_s
+        heard = self.heard.part(float(times_s[0]), float(times_s[-1]))
+        job = Job(part.plan, part.sequence, heard, None, self.base, self.config)
+        points = job.points_from_speech() if self.coefficients is None else job.place(self.coefficients(times_s))
+        renderer = job.renderer(points, self.progress, part.references, part.number * CHUNKS_A_PART)
+        renderer.generator.has_sound = 0.0 if self.heard.is_silent else 1.0
+        renderer.lead, renderer.overlap = part.lead, True
+        return renderer.pictures(pictures), renderer
+
+    def _untouched(self, part: Part, pictures: Iterator[AnyPicture]) -> Iterator[AnyPicture]:
+        for k, picture in enumerate(pictures):
+            if k >= part.lead:
+                self.progress.advance()
+            yield picture
+
+    @property
+    def time_base(self) -> Fraction:
+        """In which the output's times are counted."""
+        return fine_base(self.info.frame_rate) if self.info.is_still else self.info.time_base
+
+    def _assembler(self, first_pts: int) -> Assembler:
+        return Assembler(
+            self.out,
+            self.info,
+            time_base=self.time_base,
+            first_pts=first_pts,
+            sound=self.sound,
+            copied=self.copied,
+            tracks=self.tracks,
+            stamp=stamp_of(self.base),
+            stream=self.stream,
+        )
+
+    def _end(self, assembler: Assembler, records: list[Record]) -> None:
+        end_s = records[-1].last_s + 1 / float(self.info.frame_rate)
+        assembler.finish(end_s)
+        self._warnings = [*assembler.warnings, *filter(None, [format_warning(self.info)])]
+        over_s = self.sound.end_s - end_s if self.sound is not None else 0.0
+        if over_s > 0.01:
+            length_s = end_s - records[0].first_s
+            self._warnings.append(f"the sound is {over_s:.2f} s longer than the video and was cut at {length_s:.2f} s")
+
+    def _check(self, records: list[Record]) -> None:
+        if records and any(record.rendered for record in records):
+            return
+        why = ", ".join(sorted({str(row[2]) for record in records for row in record.passed})) or "no picture"
+        raise NoFaceError(
+            f"{self.info.path}: no frame can be done ({why}); use a video with a larger face, seen from the front"
+        )

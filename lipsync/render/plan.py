@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from lipsync.config import RenderConfig
-from lipsync.errors import NoFaceError
+from lipsync.errors import MediaError, NoFaceError
 from lipsync.faces.align import JAW, OUTER_LIP, apply_transform, crop_window, mouth_opening, to_frame
 from lipsync.faces.detect import FaceDetector, open_detector
-from lipsync.faces.follow import Followed, follow_face, read_stretch
+from lipsync.faces.follow import Followed, fit, follow_face
+from lipsync.media import read_pictures
 from lipsync.model.shape import find_neutral
 from lipsync.progress import Progress
+from lipsync.render.place import enlarged
 
 POOL = 16  # reference windows kept, of which a chunk sees the few that suit it
 MOST_OPENING, CLOSED_OPENING = 0.06, 0.015  # a resting mouth that is wider open than the first is closed to the second
 LOWER_LIP = [18, 19, 20, 21, 22, 28, 29, 30]  # of the mouth's 31 points
+FINE = 2  # references are also kept at this multiple of the window's resolution
 LEAST_OWN_FRAMES = 25  # a track with fewer usable frames borrows the resting mouth of all
 
 
@@ -28,6 +31,7 @@ class References:
     """Windows of the person, uint8 (R, S, S, 3); their points (R, 31, 2) px, frames (R,) and mouth openings (R,).
 
     pose_deg (R, 3) is theirs, template_pose_deg (F, 3) that of every frame of the template: yaw, pitch, roll.
+    tracks (R,): whose they are, as the plan counts. fine: the same windows at a multiple of their resolution, or empty.
     """
 
     windows: np.ndarray
@@ -36,6 +40,8 @@ class References:
     opening: np.ndarray
     pose_deg: np.ndarray
     template_pose_deg: np.ndarray
+    tracks: np.ndarray
+    fine: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -85,14 +91,14 @@ def make_plan(
         photo_most_px=config.photo_most_px,
         progress=progress,
     )
-    reasons = _reasons(known, config)
+    reasons = judge_frames(known, config)
     if all(reasons):
         why = ", ".join(sorted(set(reasons)))
         raise NoFaceError(f"{video}: no frame can be done ({why}); use a video with a larger face, seen from the front")
     return Plan(**vars(known), reasons=reasons, neutral=_neutrals(known, np.array([r == "" for r in reasons])))
 
 
-def _reasons(known: Followed, config: RenderConfig) -> list[str]:
+def judge_frames(known: Followed, config: RenderConfig) -> list[str]:
     """Per frame: why it passes through; "" where it is rendered."""
     lips = known.mouth_px()[:, OUTER_LIP].mean(1)
     pose, width, height = known.pose, known.info.width, known.info.height
@@ -136,19 +142,37 @@ def close_mouth(neutral: np.ndarray) -> np.ndarray:
 def reference_frames(plan: Plan, count: int = POOL) -> np.ndarray:
     """Up to `count` renderable frames, even over ranks of mouth opening, every other one the rank's most frontal."""
     able = np.flatnonzero(plan.able)
-    order = able[np.argsort(mouth_opening(plan.mouth[able]), kind="stable")]
     turn = np.abs(plan.pose.yaw_deg) + np.abs(plan.pose.pitch_deg)
+    return able[spread_over_openings(mouth_opening(plan.mouth[able]), turn[able], count)]
+
+
+def spread_over_openings(opening: np.ndarray, turn: np.ndarray, count: int) -> np.ndarray:
+    """Rows (≤ count) of candidates (N,), even over ranks of opening, every other one the least turned of its rank."""
+    order = np.argsort(opening, kind="stable")
     bins = [part for part in np.array_split(order, min(count, len(order))) if len(part)]
-    return np.array([part[np.argmin(turn[part])] if i % 2 else part[len(part) // 2] for i, part in enumerate(bins)])
+    return np.array(
+        [part[np.argmin(turn[part])] if i % 2 else part[len(part) // 2] for i, part in enumerate(bins)], int
+    )
 
 
 def read_references(plan: Plan, size_px: int, count: int = POOL) -> References:
-    """Read the reference windows at their times. Raises MediaError when the file no longer holds them."""
+    """Read the reference windows, in one go. Raises MediaError when the file no longer holds them."""
     frames = reference_frames(plan, count)
-    windows = np.empty((len(frames), size_px, size_px, 3), np.uint8)
-    for row, index in enumerate(frames):
-        image = next(read_stretch(plan, int(index), int(index) + 1))
-        windows[row] = crop_window(image, plan.transforms[index], size_px)
+    wanted: dict[int, tuple[np.ndarray, np.ndarray] | None] = dict.fromkeys(int(index) for index in frames)
+    last = max(wanted)
+    for index, picture in enumerate(read_pictures(plan.info.path)):
+        if index in wanted:
+            image = fit(picture.rgb(), plan.info)
+            transform = plan.transforms[index]
+            fine = crop_window(image, enlarged(transform, FINE), FINE * size_px)
+            wanted[index] = (crop_window(image, transform, size_px), fine)
+        if index >= last:
+            break
+    if any(found is None for found in wanted.values()):
+        raise MediaError(f"{plan.info.path}: shorter than when it was read first; did the file change meanwhile?")
+    windows, fine = (np.stack([found[k] for found in wanted.values() if found is not None]) for k in (0, 1))
     pose_deg = np.stack([plan.pose.yaw_deg, plan.pose.pitch_deg, plan.pose.roll_deg], axis=1)
     opening = mouth_opening(plan.mouth[frames])
-    return References(windows, plan.points[frames], frames, opening, pose_deg[frames], pose_deg)
+    return References(
+        windows, plan.points[frames], frames, opening, pose_deg[frames], pose_deg, plan.track[frames], fine
+    )

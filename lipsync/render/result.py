@@ -9,9 +9,10 @@ import numpy as np
 from lipsync import __version__
 from lipsync.config import RenderConfig
 from lipsync.model.base import Base
+from lipsync.render.pieces import Record
 from lipsync.render.plan import Plan
-from lipsync.render.sequence import Renderer, Sequence
-from lipsync.types import Sound
+from lipsync.render.sequence import Sequence
+from lipsync.types import Sound, VideoInfo
 
 
 @dataclass(frozen=True)
@@ -60,34 +61,36 @@ def stamp_of(base: Base) -> dict[str, str]:
 
 def summarise(
     out: Path,
-    renderer: Renderer,
+    info: VideoInfo,
+    records: list[Record],
     base: Base,
     config: RenderConfig,
     seconds: dict[str, float],
     warnings: list[str],
 ) -> RenderResult:
-    """The result of a finished render."""
-    plan, sequence, tally = renderer.plan, renderer.sequence, renderer.tally
-    times_s, reasons = sequence.times_s, [plan.reasons[i] for i in sequence.frames]
-    passed = [PassedThrough(k, round(float(times_s[k]), 4), reasons[k]) for k in tally.passed]
-    timing = {**seconds, "generate": tally.generate_s, "paste": tally.paste_s}
+    """The result of a finished render, from what its pieces noted."""
+    passed, frames = list[PassedThrough](), 0
+    for record in records:
+        passed += [PassedThrough(frames + k, time_s, reason) for k, time_s, reason in record.passed]
+        frames += record.frames
+    duration_s = records[-1].last_s + 1 / float(info.frame_rate) - records[0].first_s
     return RenderResult(
         out=str(out),
-        frames=len(sequence),
-        frame_rate=float(plan.info.frame_rate),
-        duration_s=round(end_s(plan, sequence) - float(sequence.times_s[0]), 4),
-        width=plan.info.width,
-        height=plan.info.height,
-        rendered=tally.rendered,
+        frames=frames,
+        frame_rate=float(info.frame_rate),
+        duration_s=round(duration_s, 4),
+        width=info.width,
+        height=info.height,
+        rendered=sum(record.rendered for record in records),
         passed_through=passed,
-        largest_outside_difference=tally.largest_outside,
+        largest_outside_difference=max(record.largest_outside for record in records),
         seed=config.seed,
         steps=config.steps,
         guidance=config.guidance,
         base=base.name,
         base_hash=base.hash,
         person=base.person,
-        seconds={name: round(value, 3) for name, value in timing.items()},
+        seconds={name: round(value, 3) for name, value in seconds.items()},
         warnings=warnings,
     )
 

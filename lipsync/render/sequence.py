@@ -3,6 +3,8 @@
 A sequence is an order of template frames with output times: a dub's is 0, 1, 2, …; a bounced template's turns back at
 its ends; a photo's is 0, 0, 0, …  A run is broken by a frame that cannot be done, by a cut and by a jump; there the
 model forgets its previous frames. Where a run borders on untouched frames of the same shot it fades in and out.
+
+Pictures are RGB arrays or come as they were decoded (`Picture`); of those only the window's surroundings are converted.
 """
 
 import time
@@ -13,10 +15,16 @@ from itertools import pairwise
 import numpy as np
 
 from lipsync.faces.align import crop_window
+from lipsync.media import Picture
 from lipsync.progress import Progress
 from lipsync.render.composite import Compositor
 from lipsync.render.generate import WindowGenerator
+from lipsync.render.overlap import Ahead
+from lipsync.render.place import shifted, window_surroundings
 from lipsync.render.plan import Plan
+
+AnyPicture = np.ndarray | Picture
+ROOM = 0.08  # of the window's side: what is looked at around it
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,11 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def part(self, first: int, last: int) -> "Sequence":
+        """Positions first ≤ k < last."""
+        part = slice(first, last)
+        return Sequence(self.frames[part], self.times_s[part], self.pts[part])
 
 
 @dataclass(frozen=True)
@@ -88,12 +101,43 @@ def _track_changes(plan: Plan, frames: np.ndarray, k: int) -> bool:
     return plan.track[frames[k]] != plan.track[frames[k - 1]]
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A chunk on its way from the generator to the compositor. made float32 (F, S, S, 3); looks: what was looked at."""
+
+    first: int
+    run: Run
+    begins: bool
+    pictures: list[AnyPicture]
+    looks: list["Look"]
+    windows: np.ndarray
+    made: np.ndarray
+
+
+@dataclass(frozen=True)
+class Look:
+    """The part of a picture that a window needs: RGB uint8 (h, w, 3), where it lies, and its frame → window."""
+
+    image: np.ndarray
+    box: tuple[int, int, int, int] | None
+    transform: np.ndarray
+
+
+def look_at(picture: AnyPicture, transform: np.ndarray, size_px: int) -> Look:
+    """What of a picture to convert for a window."""
+    if isinstance(picture, np.ndarray):
+        return Look(picture, None, transform)
+    box = window_surroundings(transform, size_px, picture.size, ROOM) or (0, 0, *picture.size)
+    return Look(picture.patch(box), box, shifted(transform, box))
+
+
 @dataclass
 class Renderer:
     """Everything a sequence is rendered with.
 
     points: (N, 31, 2) window px, the mouth wanted at each position; NaN where none is rendered.
-    tally: filled in while pictures are drawn from `pictures`.
+    tally: filled in while pictures are drawn from `pictures`; positions before `lead` do not count.
+    overlap: generate the next chunk in a thread while the last is pasted.
     """
 
     plan: Plan
@@ -104,46 +148,74 @@ class Renderer:
     fade_frames: int
     progress: Progress
     tally: Tally = field(default_factory=Tally)
+    lead: int = 0
+    overlap: bool = False
 
-    def pictures(self, images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the finished picture of every position, in order; at most a chunk of pictures is held.
+    def pictures(self, images: Iterator[AnyPicture]) -> Iterator[AnyPicture]:
+        """Yield the finished picture of every position, in order; at most a few chunks of pictures are held.
 
         Args:
-            images: the template's picture for each position.
+            images: the template's picture for each position; what comes in as an array leaves as one.
         """
+        stages = self._stages(images)
+        ahead = Ahead(stages, 2) if self.overlap else None
+        try:
+            for stage in ahead or stages:
+                if isinstance(stage, _Made):
+                    yield from self._paste(stage)
+                else:
+                    yield self._pass(*stage)
+        finally:
+            if ahead is not None:
+                ahead.close()
+
+    def _stages(self, images: Iterator[AnyPicture]) -> Iterator[_Made | tuple[int, AnyPicture]]:
         at = 0
         for run in find_runs(self.plan, self.sequence.frames):
             for k in range(at, run.first):
-                yield self._pass(next(images), k)
+                yield k, next(images)
             self.generator.reset()
-            self.compositor.reset()
             for first, last in run.chunks(self.generator.model.config.chunk_frames):
-                yield from self._chunk([next(images) for _ in range(first, last)], first, run)
+                yield self._generate([next(images) for _ in range(first, last)], first, run)
             at = run.last
         for k in range(at, len(self.sequence)):
-            yield self._pass(next(images), k)
+            yield k, next(images)
 
-    def _pass(self, image: np.ndarray, position: int) -> np.ndarray:
-        self.tally.passed.append(position)
-        self.progress.advance()
+    def _pass(self, position: int, image: AnyPicture) -> AnyPicture:
+        if position >= self.lead:
+            self.tally.passed.append(position)
+            self.progress.advance()
         return image
 
-    def _chunk(self, pictures: list[np.ndarray], first: int, run: Run) -> Iterator[np.ndarray]:
-        """Generate and paste the positions from `first` on."""
-        part = slice(first, first + len(pictures))
-        frames = self.sequence.frames[part]
-        transforms, size_px = self.plan.transforms[frames], self.compositor.size_px
-        mouths = np.stack([self.plan.points[frames], self.points[part]])
+    def _generate(self, pictures: list[AnyPicture], first: int, run: Run) -> _Made:
+        """Generate the windows of the positions from `first` on."""
         begun = time.monotonic()
-        windows = np.stack([crop_window(p, t, size_px) for p, t in zip(pictures, transforms, strict=True)])
+        part = slice(first, first + len(pictures))
+        frames, size_px = self.sequence.frames[part], self.compositor.size_px
+        transforms = self.plan.transforms[frames]
+        looks = [look_at(p, t, size_px) for p, t in zip(pictures, transforms, strict=True)]
+        windows = np.stack([crop_window(look.image, look.transform, size_px) for look in looks])
         made = self.generator.generate(windows, self.points[part], self.sequence.times_s[part], frames)
         self.tally.generate_s += time.monotonic() - begun
-        for k, (picture, transform) in enumerate(zip(pictures, transforms, strict=True)):
+        return _Made(first, run, first == run.first, pictures, looks, windows, made)
+
+    def _paste(self, made: _Made) -> Iterator[AnyPicture]:
+        if made.begins:
+            self.compositor.reset()
+        part = slice(made.first, made.first + len(made.pictures))
+        mouths = np.stack([self.plan.points[self.sequence.frames[part]], self.points[part]])
+        for k, (picture, look) in enumerate(zip(made.pictures, made.looks, strict=True)):
             begun = time.monotonic()
-            strength = run.strength(first + k, self.fade_frames)
-            pasted = self.compositor.paste(picture, transform, made[k], windows[k], strength, mouths[:, k])
+            strength = made.run.strength(made.first + k, self.fade_frames)
+            window, true = made.made[k], made.windows[k]
+            pasted = self.compositor.paste(look.image, look.transform, window, true, strength, mouths[:, k])
+            if isinstance(picture, np.ndarray) or look.box is None:
+                out: AnyPicture = pasted.image
+            else:
+                out = picture.edited(look.box, look.image, pasted.image)
             self.tally.paste_s += time.monotonic() - begun
-            self.tally.rendered += 1
             self.tally.largest_outside = max(self.tally.largest_outside, pasted.largest_outside)
-            self.progress.advance()
-            yield pasted.image
+            if made.first + k >= self.lead:
+                self.tally.rendered += 1
+                self.progress.advance()
+            yield out

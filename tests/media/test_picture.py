@@ -1,4 +1,4 @@
-"""Pictures edited in their own planes: what is not edited stays to the last bit, what is edited is seen, all formats."""
+"""Pictures edited in their own planes: what is not edited stays to the last bit, what is edited is seen."""
 
 from fractions import Fraction
 
@@ -40,7 +40,7 @@ def test_an_edit_is_seen_in_its_place_and_nowhere_else(tmp_path, pixel_format, t
     left, top, right, bottom = BOX
     before = picture.patch(BOX)
     after = before.copy()
-    after[10:30, 13:41] = np.clip(after[10:30, 13:41].astype(int) + (40, 10, -30), 0, 255)
+    after[10:30, 13:41] = np.clip(after[10:30, 13:41].astype(int) + np.array([40, 10, -30]), 0, 255)
     edited = picture.edited(BOX, before, after)
     assert all(np.array_equal(a, b) for a, b in zip(planes(picture.frame), planes(kept), strict=True))
     inside = np.zeros(picture.rgb().shape[:2], bool)

@@ -53,9 +53,9 @@ def test_passed_frames_and_surroundings_are_the_source(base, tmp_path):
         assert far.mean() < 1.0
         changed = np.abs(a.image.astype(int) - b.image)[85:130, 50:110].mean()
         if k in (6, 7, 8):
-            assert changed < 1.0, k
+            assert changed < 0.2, k
         elif k not in (4, 5, 9, 10):  # fading
-            assert changed > 3.0, k
+            assert changed > 1.0, k
 
 
 def test_entry_next_to_a_gap_is_soft(base, tmp_path):
@@ -65,8 +65,8 @@ def test_entry_next_to_a_gap_is_soft(base, tmp_path):
         np.abs(a.image.astype(int) - b.image)[85:130, 50:110].mean()
         for a, b in zip(read_frames(video), read_frames(tmp_path / "out.mp4"), strict=True)
     ]
-    assert change[6] < 0.5 * change[10] and change[6] < change[7] < change[8]
-    assert change[19] > 0.6 * change[10]  # the video's own end does not fade
+    assert change[6] < 0.5 * np.median(change[9:]) and change[6] < change[7] < change[8]
+    assert change[19] > 0.6 * np.median(change[9:])  # the video's own end does not fade
 
 
 def test_one_seed_one_result(base, tmp_path):

@@ -1,0 +1,69 @@
+"""Let stages of a pipeline run at the same time: each in a thread of its own, with a bounded queue to the next.
+
+Decoders, encoders, image operations and networks release Python's lock while they work, so threads share cores well.
+"""
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Ahead(Generic[T]):
+    """An iterator worked through by a thread, at most `most` items ahead of whoever takes them.
+
+    What the thread raises is raised where its items are taken. `close` stops it and waits until it has stopped.
+    """
+
+    def __init__(self, items: Iterator[T], most: int) -> None:
+        self._items, self._queue = items, queue.Queue[tuple[str, object]](most)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        """Itself."""
+        return self
+
+    def __next__(self) -> T:
+        """The next item, in order."""
+        kind, value = self._queue.get()
+        if kind == "item":
+            return value  # type: ignore[return-value]
+        self._queue.put((kind, value))
+        if kind == "error":
+            raise value  # type: ignore[misc]
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop working ahead."""
+        self._stop.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        close = getattr(self._items, "close", None)
+        if close is not None:
+            close()
+
+    def _work(self) -> None:
+        try:
+            for item in self._items:
+                self._put(("item", item))
+                if self._stop.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001  carried over to the thread that takes the items
+            self._put(("error", error))
+            return
+        self._put(("end", None))
+
+    def _put(self, what: tuple[str, object]) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(what, timeout=0.05)
+                return
+            except queue.Full:
+                continue

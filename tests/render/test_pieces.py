@@ -1,0 +1,217 @@
+"""Rendering in pieces: a killed render goes on and gives the same file; streams; threads behave."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_people import DrawnDetector, draw, noise_speech, speaking, tiny_base, write_video
+
+from lipsync.config import RenderConfig
+from lipsync.errors import Cancelled
+from lipsync.media import probe, read_frames, write_wav
+from lipsync.media.supply import SoundSupply
+from lipsync.progress import Cancellable, Silent
+from lipsync.render.avatar import say
+from lipsync.render.dub import dub
+from lipsync.render.generate import HeardFile, hear
+from lipsync.render.overlap import Ahead
+
+PIECES = RenderConfig(segment_s=0.8, seed=3)  # of 20 frames
+
+
+@pytest.fixture(scope="module")
+def base():
+    return tiny_base()
+
+
+def images(path):
+    return [frame.image for frame in read_frames(path)]
+
+
+def test_pieces_join_without_a_seam(base, tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(50, gap=range(30, 33)))
+    speech = noise_speech(2.0)
+    whole = dub(video, speech, tmp_path / "whole.mp4", base, RenderConfig(seed=3), detector=DrawnDetector())
+    parts = dub(video, speech, tmp_path / "parts.mp4", base, PIECES, detector=DrawnDetector())
+    assert [p.frame for p in parts.passed_through] == [p.frame for p in whole.passed_through] == [30, 31, 32]
+    assert parts.rendered == whole.rendered == 47 and parts.largest_outside_difference == 0
+    a, b = (list(read_frames(tmp_path / f"{name}.mp4")) for name in ("whole", "parts"))
+    assert [f.pts for f in a] == [f.pts for f in b] == [f.pts for f in read_frames(video)]
+    apart = np.array([np.abs(x.image.astype(int) - y.image)[80:140, 40:120].mean() for x, y in zip(a, b, strict=True)])
+    moved = np.array(
+        [np.abs(x.image.astype(int) - y)[80:140, 40:120].mean() for x, y in zip(a, images(video), strict=True)]
+    )
+    assert np.median(apart) < 0.5 * np.median(moved[:30])
+    assert not list(tmp_path.glob(".*"))
+
+
+KILLED = """
+    import sys, time
+    sys.path[:0] = {paths!r}
+    import torch; torch.set_num_threads(1)
+    from pathlib import Path
+    from drawn_people import DrawnDetector, noise_speech, tiny_base
+    from lipsync.config import RenderConfig
+    from lipsync.render.dub import dub
+    class Slow(DrawnDetector):
+        def detect(self, image):
+            time.sleep({sleep})
+            return super().detect(image)
+    config = RenderConfig(segment_s=0.8, seed=3)
+    dub(Path({video!r}), noise_speech(3.0), Path({out!r}), tiny_base(), config, detector=Slow())
+"""
+
+
+def test_a_killed_render_goes_on_and_gives_the_same_file(base, tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(75, gap=range(50, 52)))
+    out = tmp_path / "out.mp4"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    code = textwrap.dedent(KILLED).format(paths=paths, video=str(video), out=str(out), sleep=0.1)
+    process = subprocess.Popen([sys.executable, "-c", code])
+    folder, limit = tmp_path / ".out.mp4.pieces", time.monotonic() + 200
+    while not (folder / "00001.json").is_file() and time.monotonic() < limit and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists() and (folder / "00001.json").is_file()
+    counting = CountingDetector()
+    result = dub(video, noise_speech(3.0), out, base, PIECES, detector=counting)
+    assert counting.pictures < 75 and result.frames == 75 and result.rendered == 73
+    assert [p.frame for p in result.passed_through] == [50, 51]
+    dub(video, noise_speech(3.0), tmp_path / "straight.mp4", base, PIECES, detector=DrawnDetector())
+    assert out.read_bytes() == (tmp_path / "straight.mp4").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+class CountingDetector(DrawnDetector):
+    """Counts the pictures it was shown."""
+
+    def __init__(self):
+        self.pictures = 0
+
+    def detect(self, image):
+        self.pictures += 1
+        return super().detect(image)
+
+
+class StopAt(Silent):
+    """Stops a job after so many frames."""
+
+    def __init__(self, frames):
+        self.left = frames
+
+    def advance(self, amount=1.0, note=""):
+        self.left -= amount
+        if self.left < 0:
+            raise Cancelled("enough")
+
+
+def test_a_stopped_render_keeps_what_is_finished_unless_the_job_changes(base, tmp_path):
+    video, out = write_video(tmp_path / "in.mp4", speaking(50)), tmp_path / "out.mp4"
+    with pytest.raises(Cancelled):
+        dub(video, noise_speech(2.0), out, base, PIECES, StopAt(30), detector=DrawnDetector())
+    assert (tmp_path / ".out.mp4.pieces" / "00000.json").is_file() and not out.exists()
+    counting = CountingDetector()
+    dub(video, noise_speech(2.0, seed=1), out, base, PIECES, detector=counting)
+    assert counting.pictures > 50  # another sound: nothing of the old one is used
+    with pytest.raises(Cancelled):
+        dub(video, noise_speech(2.0), tmp_path / "b.mp4", base, PIECES, StopAt(5), detector=DrawnDetector())
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_say_resumes_too(base, tmp_path):
+    video, out = write_video(tmp_path / "t.mp4", speaking(12)), tmp_path / "out.mp4"
+    with pytest.raises(Cancelled):
+        say(noise_speech(1.8), video, out, base, PIECES, StopAt(42), detector=DrawnDetector())
+    assert (tmp_path / ".out.mp4.pieces" / "00000.json").is_file()
+    say(noise_speech(1.8), video, out, base, PIECES, detector=DrawnDetector())
+    say(noise_speech(1.8), video, tmp_path / "straight.mp4", base, PIECES, detector=DrawnDetector())
+    assert out.read_bytes() == (tmp_path / "straight.mp4").read_bytes()
+
+
+def test_a_stream_has_the_same_frames_and_begins_early(base, tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(50))
+    config = RenderConfig(seed=3, segment_s=0.8, first_s=0.8)
+    sizes, out = [], tmp_path / "live.mp4"
+
+    class Watch(Silent):
+        def advance(self, amount=1.0, note=""):
+            sizes.append(out.stat().st_size if out.exists() else 0)
+
+    dub(video, noise_speech(2.0), out, base, config, Watch(), detector=DrawnDetector(), stream=True)
+    dub(video, noise_speech(2.0), tmp_path / "whole.mp4", base, config, detector=DrawnDetector())
+    assert any(size > 5000 for size in sizes[:45])  # out before the last piece was rendered
+    data = out.read_bytes()
+    assert data.count(b"moof") >= 2 and data.index(b"moov") < data.index(b"moof")
+    for a, b in zip(read_frames(out), read_frames(tmp_path / "whole.mp4"), strict=True):
+        assert a.pts * 1.0 == b.pts * 1.0 and np.array_equal(a.image, b.image)
+    assert probe(out).channels == 1
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_same_face_keeps_its_window_across_pieces(base, tmp_path):
+    """A head that slowly grows by a fifth: no jump in the picture where one piece ends and the next begins."""
+    heads = [(80, 62, 30.0 * 1.2 ** (k / 60), 0.1) for k in range(60)]
+    video = write_video(tmp_path / "in.mp4", [draw([head]) for head in heads])
+    dub(video, noise_speech(2.4), tmp_path / "out.mp4", base, PIECES, detector=DrawnDetector())
+    made = np.stack(images(tmp_path / "out.mp4")).astype(float)[:, 70:150, 40:120]
+    step = np.abs(np.diff(made, axis=0)).mean((1, 2, 3))
+    assert max(step[19], step[39]) < 2.5 * np.median(step) + 1.0
+
+
+def test_sound_in_parts_is_heard_as_a_whole(tmp_path):
+    sound = noise_speech(9.0, 22050)
+    write_wav(tmp_path / "a.wav", sound)
+    whole, parts = hear(sound), HeardFile(SoundSupply(tmp_path / "a.wav"))
+    part = parts.part(4.0, 6.0)
+    first = round((part.start_s - whole.start_s) * 100)
+    assert part.start_s <= 1.0 and len(part.log_mel) >= 700
+    inner = slice(30, 600)
+    assert np.abs(part.log_mel[inner] - whole.log_mel[first:][inner]).max() < 0.05
+    assert not parts.is_silent
+
+
+def test_working_ahead_keeps_order_carries_errors_and_stops():
+    assert list(Ahead(iter(range(100)), 3)) == list(range(100))
+
+    def failing():
+        yield 1
+        raise ValueError("planted")
+
+    ahead = Ahead(failing(), 2)
+    assert next(ahead) == 1
+    for _ in range(2):  # again and again
+        with pytest.raises(ValueError, match="planted"):
+            next(ahead)
+    taken = []
+
+    def endless():
+        k = 0
+        while True:
+            taken.append(k)
+            yield k
+            k += 1
+
+    ahead = Ahead(endless(), 2)
+    assert next(ahead) == 0
+    time.sleep(0.2)
+    assert len(taken) <= 5  # bounded
+    ahead.close()
+    count = len(taken)
+    time.sleep(0.1)
+    assert len(taken) == count
+
+
+def test_cancelling_from_elsewhere_ends_in_time(base, tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(40))
+    progress = Cancellable(Silent())
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        dub(video, noise_speech(1.0), tmp_path / "out.mp4", base, PIECES, progress, detector=DrawnDetector())
+    assert not list(tmp_path.glob(".*")) and not (tmp_path / "out.mp4").exists()
