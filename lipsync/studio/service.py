@@ -74,6 +74,7 @@ class Order:
     mouth: Path | None = None
     dub: bool = False
     voice: str = ""
+    reference: Path | None = None  # of the voice that is cloned
     speed: float = 1.0
     adapter: Path | None = None
     base: str = "base"
@@ -182,9 +183,10 @@ def speak(order: Order, progress: Progress) -> "Speech":
     """The sound of an order. Raises SpeechError when nothing in it can be spoken, VoiceError."""
     from lipsync.speech.script import read_script
     from lipsync.speech.speaking import speak_script
-    from lipsync.speech.voices import DEFAULT_VOICE, open_voice
+    from lipsync.speech.voices import DEFAULT_VOICE
+    from lipsync.studio.cloning import open_with_reference
 
-    voice = open_voice(order.audio or order.voice or DEFAULT_VOICE)
+    voice = open_with_reference(order.audio or order.voice or DEFAULT_VOICE, order.reference)
     if not voice.takes_text:
         return voice.speak(order.text)
     script = order.text if order.script is None else read_script(order.script)
@@ -195,7 +197,7 @@ def order_for(person: Person, out: Path, **wanted: Any) -> Order:
     """An order with the person's template, adapter and voice where `wanted` names no other.
 
     Raises:
-        ConsentError: their record does not cover video. PersonError: they have no footage.
+        ConsentError: their record does not cover video, or a cloned voice. PersonError: they have no footage.
     """
     person.consent.check("video")
     usual: dict[str, Any] = {}
@@ -208,6 +210,11 @@ def order_for(person: Person, out: Path, **wanted: Any) -> Order:
     chosen = usual | {name: value for name, value in wanted.items() if value is not None}
     if "template" not in chosen:
         chosen["template"] = person.template_path()
+    if str(chosen.get("voice", "")).startswith("openai:"):
+        from lipsync.studio.cloning import reference_for, wants_reference
+
+        if wants_reference(chosen["voice"]):
+            chosen["reference"] = reference_for(person)
     return Order(out=out, **chosen)
 
 
@@ -218,6 +225,8 @@ def prepare_footage(
     *,
     labels: Path | None = None,
     person: Person | None = None,
+    workers: int = 0,
+    engine: str = "local",
     **settings: Any,
 ) -> dict[str, Any]:
     """Make a dataset, or add to one. `settings` are fields of PrepareConfig.
@@ -236,15 +245,18 @@ def prepare_footage(
     known = read_labels(labels) if labels else {}
     if person:
         known |= {path.name: {"person": person.name, "rights": "consent"} for path in footage}
-    prepare(footage, dataset, config, known, progress)
+    prepare(footage, dataset, config, known, progress, workers=workers, engine=engine)
     return read_report(dataset)
 
 
-def fetch(url: str, folder: Path, progress: Progress, rights: str = "") -> list[Path]:
-    """Fetch the video behind a link: the one thing that needs the network. Raises UsageError, MediaError."""
+def fetch(url: str, folder: Path, progress: Progress, rights: str = "", **options: Any) -> list[Path]:
+    """Fetch the video behind a link: the one thing that needs the network. `options`: of data_prep.download.
+
+    Raises UsageError, MediaError.
+    """
     from data_prep.download import download
 
-    return [file.path for file in download(url.strip(), folder, rights=rights, progress=progress)]
+    return [file.path for file in download(url.strip(), folder, rights=rights, progress=progress, **options)]
 
 
 def measure(
@@ -299,6 +311,14 @@ def check_learning(
 
     config = dataclasses.replace(FinetuneConfig(), **settings)
     return check_readiness(dataset, base=base, config=config, device=device, progress=progress)
+
+
+def learning_so_far(person: Person) -> tuple[Path | None, dict[str, list[tuple[int, float]]]]:
+    """(newest sheet of samples, curves) of the person's last run of learning."""
+    from lipsync.training.watch import latest_samples, read_curves
+
+    run = person.adapter.with_name(person.adapter.name + ".run")
+    return latest_samples(run)[0], read_curves(run)
 
 
 def adapter_header(path: Path) -> dict[str, Any]:

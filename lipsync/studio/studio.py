@@ -30,7 +30,7 @@ from lipsync.studio.people import (
     list_people,
 )
 
-RENDERS, SAMPLES, DUBBING = "renders", "samples", "dubbing"
+RENDERS, SAMPLES, DUBBING, READY = "renders", "samples", "dubbing", "ready.txt"
 LEAST_LEARNABLE_MINUTES = 2.0
 
 
@@ -118,12 +118,25 @@ class Studio:
             raise PersonError(f"the footage of {person.name} is not prepared yet; do that first")
 
         def work(progress: Progress) -> None:
+            if not resume:
+                self._check(person, float(minutes), progress)
             service.learn(
                 person.dataset, person.adapter, person.consent, progress, minutes=float(minutes), resume=resume
             )
             self._samples(person, progress)
 
         return self._start(person, "Learning", work)
+
+    def check(self, name: str, minutes: float) -> str:
+        """Start judging the footage and measuring how long learning takes here."""
+        person = self.person(name)
+        if not service.read_report(person.dataset):
+            raise PersonError(f"the footage of {person.name} is not prepared yet; do that first")
+        return self._start(person, "Checking", lambda progress: self._check(person, float(minutes), progress))
+
+    def _check(self, person: Person, minutes: float, progress: Progress) -> None:
+        ready = service.check_learning(person.dataset, progress, minutes=minutes)
+        _write_text(person.folder / READY, ready.text())
 
     def _samples(self, person: Person, progress: Progress) -> None:
         folder = person.folder / SAMPLES
@@ -236,6 +249,20 @@ def thumbnails(person: Person, most: int = 24) -> list[tuple[str, str]]:
 def renders(person: Person) -> list[Path]:
     """Finished videos, the newest first."""
     return sorted((person.folder / RENDERS).glob("*.mp4"), reverse=True)
+
+
+def ready_text(person: Person) -> str:
+    """What the last check said of footage and time; "" before one, or when footage was prepared after it."""
+    path, report = person.folder / READY, person.dataset / "report.json"
+    if not path.is_file() or (report.is_file() and report.stat().st_mtime > path.stat().st_mtime):
+        return ""
+    return path.read_text(encoding="utf-8")
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def _write_account(video: Path, account: dict[str, Any]) -> None:

@@ -48,6 +48,7 @@ READINGS = {
     "cross_sync": Reading(
         "The picture does what another's speech asks", "higher", 0.9, 0.75, "learn for fewer minutes, or bring more"
     ),
+    "cross_judge": Reading("Lips and another's speech belong together (judge)", "higher", 0.3, 0.15, "learn for less"),
     "mouth_error_grey": Reading("Unlike the real mouth, grey levels of 255", "lower", 6.0, 10.0, "learn longer"),
     "mouth_sharpness": Reading("Sharpness of the mouth, of the real (1 is right)", "one", 0.1, 0.25, "learn longer"),
     "inner_mouth_detail": Reading("Teeth and tongue as theirs", "higher", 0.6, 0.35, "bring close, well-lit footage"),

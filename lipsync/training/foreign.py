@@ -75,17 +75,13 @@ def speak_lines(lines: tuple[tuple[str, str], ...]) -> tuple[ForeignSpeech, ...]
 
 
 def closes_on_bilabials(speech: ForeignSpeech, times_s: np.ndarray, opening: np.ndarray) -> list[tuple[float, int]]:
-    """(opening, 1 for an open vowel, 0 for p, b, m) of every such phoneme in a line: the largest and the least."""
+    """(mean opening, 1 for an open vowel, 0 for p, b, m) of every such phoneme in a line."""
     rows = []
     for phoneme in speech.phonemes:
         symbol = phoneme.text.lstrip(STRESS)
-        inside = opening[(times_s >= phoneme.start_s - 0.02) & (times_s <= phoneme.end_s + 0.02)]
-        if not len(inside):
-            continue
-        if symbol.startswith(CLOSED):
-            rows.append((float(inside.min()), 0))
-        elif symbol.startswith(OPEN):
-            rows.append((float(inside.max()), 1))
+        inside = opening[(times_s >= phoneme.start_s) & (times_s <= phoneme.end_s)]
+        if len(inside) and symbol.startswith(CLOSED + OPEN):
+            rows.append((float(inside.mean()), int(symbol.startswith(OPEN))))
     return rows
 
 
@@ -130,10 +126,14 @@ class Puppet:
 
 @dataclass(frozen=True)
 class Driven:
-    """A chunk to be made: true windows (1, F, 3, S, S), what the model is told, the opening asked for (1, F)."""
+    """A chunk to be made: true windows (1, F, 3, S, S), what the model is told, and what is asked for.
+
+    `asked` (1, F, 31, 2): the mouth's movement from rest in head units; `opening` (1, F).
+    """
 
     windows: Tensor
     batch: Batch
+    asked: Tensor
     opening: Tensor
     name: str
 
@@ -173,7 +173,8 @@ class ForeignSound:
         points = puppet.points(mouths, frames)
         opening = torch.from_numpy(mouth_opening(mouths).astype(np.float32))[None]
         batch = self._batch(puppet, points, mel, times, frames, previous, silent=line < 0)
-        return Driven(_signed(puppet.windows[frames])[None], batch, opening, puppet.name)
+        asked = torch.from_numpy((mouths - puppet.neutral)[None, ..., :2].astype(np.float32))
+        return Driven(_signed(puppet.windows[frames])[None], batch, asked, opening, puppet.name)
 
     def _batch(
         self,

@@ -7,15 +7,17 @@ from typing import Any
 from lipsync.progress import format_s
 from lipsync.studio.jobs import CANCELLED, DONE, FAILED, WAITING, Snapshot
 from lipsync.studio.service import stretches
+from lipsync.training.card_words import card_rows
 
-READINGS = {
-    "opening_correlation": "Mouth opens with the sound (correlation)",
-    "opening_spread": "How far it opens, of the real (1 is right)",
-    "mouth_score": "Likeness of the mouth (score)",
-    "mouth_sharpness": "Sharpness of the mouth, of the real (1 is right)",
-}
 MOST_ROWS = 20  # a longer table scrolls
 CURVE_WIDTH, CURVE_HEIGHT = 240, 44
+CURVES = (
+    ("shape/loss", "Loss, way of speaking"),
+    ("shape/held_out_own_correlation", "Mouth moves with their voice (held out)"),
+    ("pixel/loss", "Loss, look"),
+    ("pixel/held_out_cross_sync", "Does what another's speech asks (held out)"),
+    ("pixel/held_out_mouth_sharpness", "Sharpness of the mouth (held out)"),
+)
 
 
 def job_card(job: Snapshot | None) -> str:
@@ -87,25 +89,42 @@ def footage_report(report: Mapping[str, Any]) -> str:
 
 
 def gain_table(notes: Mapping[str, Any]) -> str:
-    """What learning gained on footage it did not learn from."""
+    """What learning gained on footage it did not learn from, in words."""
     card: Mapping[str, Any] = notes.get("card") or {}
-    rows = [
-        (READINGS.get(name) or name.replace("_", " "), f"{r['before']:.3f}", f"{r['after']:.3f}")
-        for name, r in card.items()
-        if isinstance(r, Mapping) and "before" in r and "after" in r
-    ]
+    rows = card_rows(card)
     if not rows:
         return ""
     line = f"<p>Learned from {format_s(float(notes.get('footage_s', 0)))} of footage; measured on clips held out.</p>"
-    return line + table(rows, ("Held-out footage", "Base", "Learned"))
+    return line + table(rows, ("Held-out footage", "Base", "Learned", "That is"))
 
 
-def learn_estimate(report: Mapping[str, Any], least_minutes: float) -> str:
-    """How long it will take and what to expect of it."""
+def learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
+    """The curves of a run: each with its first, best and last value; "" while there are none."""
+    drawn = []
+    for name, title in CURVES:
+        values = [value for _, value in curves.get(name, [])]
+        if len(values) < 2:
+            continue
+        last = f"{values[0]:.3f} → {values[-1]:.3f} at step {curves[name][-1][0]}"
+        drawn.append(f'<figure><figcaption class="faint">{escape(title)}: {last}</figcaption>{_line(values)}</figure>')
+    return "".join(drawn)
+
+
+def _line(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    step, span = CURVE_WIDTH / (len(values) - 1), (high - low) or 1.0
+    points = " ".join(f"{i * step:.1f},{2 + (CURVE_HEIGHT - 4) * (high - v) / span:.1f}" for i, v in enumerate(values))
+    return f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}"><polyline points="{points}"/></svg>'
+
+
+def learn_estimate(report: Mapping[str, Any], ready: str, least_minutes: float) -> str:
+    """What the footage is worth, and how long learning will take: `ready` is the measured estimate, "" before it."""
     if not report:
         return empty("Prepare footage first.")
+    if ready:
+        return "".join(f"<p>{escape(line)}</p>" for line in ready.splitlines())
     kept = report["minutes_kept"]
-    text = f"Learns from {format_s(60 * kept)} of footage: the time chosen, and a little more to measure and compare."
+    text = f"Learns from {format_s(60 * kept)} of footage. Check first, to see how long it takes on this machine."
     few = f" Less than {least_minutes:g} minutes of footage: expect little gain." if kept < least_minutes else ""
     return f"<p>{text}{few}</p>"
 
