@@ -204,7 +204,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_face(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--face", metavar="F", help="whose, of several: largest, left, right, or 0, 1 … from the left")
+    parser.add_argument("--face", metavar="F", help="whose: largest, left, right, 0, 1 … from the left, sync, X,Y or a box")
 
 
 def _add_cast(parser: argparse.ArgumentParser) -> None:
