@@ -5,30 +5,40 @@
       sources/ID.json            what became of one file: written last, so it says that the file is done
       thumbs/                    a picture of every clip and dropped stretch
       report.html, report.json   data_prep/report.py
+      work/                      what was seen in the footage (segments.py): spares work when settings change
 
 A source's id is the file's stem and a hash of its content and of the settings. A run that was stopped goes on with
-the next file, a finished one is not done again, and files of several runs add up: the manifest lists every source
-made with the same settings, in the order of their ids.
+the next segment of a file, a finished one is not done again, and files of several runs add up: the manifest lists
+every source made with the same settings, in the order of their ids. The dataset does not depend on who does the work
+(engine.py) or in which order.
 """
 
 import hashlib
 import json
+import math
+import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from data_prep.clips import Dropped
+from data_prep.engine import Tools, open_engine
 from data_prep.labels import Labels, label_of
 from data_prep.report import write_report
-from data_prep.source import FilePart, SourceResult, Tools, prepare_source
-from data_prep.speaker import SyncJudge, open_judge
+from data_prep.segments import Segment, follow_segment, plan_segments
+from data_prep.source import SourceJob, SourceResult, judge_source
+from data_prep.speaker import SyncJudge
 from lipsync.config import PrepareConfig, from_mapping, to_mapping
-from lipsync.errors import ConfigError, DatasetError, MediaError, NoFaceError, SpeechError
-from lipsync.faces.detect import FaceDetector, open_detector
+from lipsync.errors import ConfigError, DatasetError, MediaError
+from lipsync.faces.detect import FaceDetector
+from lipsync.media import probe
 from lipsync.progress import Progress, Silent
 from lipsync.training.clipstore import ClipRecord, write_manifest
 
+_WORTH_A_WORKER_S = 60.0  # of footage: less is watched sooner than another process starts
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp"}
 _OURS = re.compile(r"\.?(?P<source>.+_[0-9a-f]{12})_(drop)?\d{3}(\.[0-9a-f]{8}\.part)?\.(mp4|safetensors|wav|jpg)")
 
@@ -62,6 +72,8 @@ def prepare(
     *,
     detector: FaceDetector | None = None,
     judge: SyncJudge | None = None,
+    workers: int = 0,
+    engine: str = "local",
 ) -> list[SourceResult]:
     """Turn footage into a dataset folder.
 
@@ -69,35 +81,117 @@ def prepare(
         footage: files or folders.
         out: the dataset folder; made when missing, added to when it holds earlier work with the same settings.
         labels: per file name or path ending: person, language, rights, source. Read anew in every run.
-        detector, judge: instead of those that `config` names.
+        detector, judge: instead of those that `config` names; with more than one worker they are copied.
+        workers: processes; 0: as many as there are cores, where there is enough to do. The dataset is the same.
+        engine: "local", or "ray" for the workers of a Ray cluster; see engine.py.
 
     Returns:
         One result per file of `footage`, in order.
 
     Raises:
-        MediaError: no footage. DatasetError: nothing usable in any of it; says the reasons.
+        MediaError: no footage. DatasetError: nothing usable in any of it; says the reasons. ConfigError: bad settings.
     """
     config, progress, out = config or PrepareConfig(), progress or Silent(), Path(out)
+    if config.pick not in ("", "most") and not config.pick.isdigit():
+        raise ConfigError(f"pick: expected most, or 0, 1, 2 … counted by time on screen; found {config.pick!r}")
     files = find_footage(footage, out)
     (out / "sources").mkdir(parents=True, exist_ok=True)
-    tools = Tools(config, detector or open_detector(config.detector), judge or open_judge())
+    tools = Tools(config, detector, judge)
     settings = settings_hash(config, tools.judge)
-    results = []
-    progress.start("preparing footage", len(files), "files")
-    for path in files:
-        name = source_id(path, settings)
-        part = FilePart(progress, path.name)
-        results.append(_source(path, name, out, tools, label_of(path, labels or {}), part))
-        part.reach(1.0)
+    contents = {path: _content(path) for path in files}
+    names = {path: source_id(path, contents[path], settings) for path in files}
+    twins = _twins(names, out)
+    jobs = [_job(path, names[path], contents[path], out) for path in files if names[path] == twins[names[path][-12:]]]
+    todo = [job for job in jobs if not (out / "sources" / f"{job.name}.json").is_file()]
+    _work(todo, tools, settings, progress, workers, engine)
+    results = [_result(path, names[path], twins, out, settings, label_of(path, labels or {})) for path in files]
     every = _made(out, settings)
     clips = [clip for result in every for clip in result.clips]
     write_report(out, every)
     _tidy(out)
-    progress.done(f"{len(clips)} clips")
     if not clips:
         raise DatasetError(_nothing(every))
     write_manifest(out, clips)
     return results
+
+
+def _twins(names: Mapping[Path, str], out: Path) -> dict[str, str]:
+    """By content and settings: the name of the one file that is worked on of all that are the same."""
+    first: dict[str, str] = {}
+    for name in names.values():
+        made = next(iter(sorted((out / "sources").glob(f"*_{name[-12:]}.json"))), None)
+        first.setdefault(name[-12:], made.stem if made else name)
+    return first
+
+
+def _job(path: Path, name: str, content: str, out: Path) -> SourceJob:
+    """What there is to do for one file."""
+    try:
+        info = probe(path)
+    except MediaError as error:
+        return SourceJob(path, name, out, None, error=str(error))
+    silent = info.is_still or not info.sample_rate_hz
+    return SourceJob(path, name, out, info, () if silent else tuple(plan_segments(info, content)))
+
+
+def _work(
+    jobs: list[SourceJob], tools: Tools, settings: str, progress: Progress, workers: int, engine: str
+) -> None:
+    """Follow every segment, then judge every file; each finished file is written down at once."""
+    work = jobs[0].out / "work" if jobs else Path()
+    segments = [s for job in jobs for s in job.segments if not (work / s.cut_id(tools.config)).is_dir()]
+    length_s = sum(segment.length_s for segment in segments)
+    workers = workers or min(os.cpu_count() or 1, math.ceil(length_s / _WORTH_A_WORKER_S))
+    crew = open_engine(engine, tools, max(1, workers))
+    errors: dict[str, str] = {}
+    progress.start("watching footage", max(length_s, 1e-3), "s")
+    at = _Place(progress, segments)
+    tools.reach = at.reach
+    for place, error in crew.run(_follow, [(segment, work) for segment in segments]):
+        at.done(place)
+        if error:
+            errors.setdefault(segments[place].content, error)
+    progress.done(f"{len(segments)} segments")
+    jobs = [replace(job, error=_error(job, errors)) for job in jobs]
+    progress.start("choosing clips", len(jobs), "files")
+    for place, result in crew.run(judge_source, jobs):
+        _write_result(jobs[place].out, settings, result)
+        progress.advance(1, result.source)
+    progress.done()
+
+
+def _follow(tools: Tools, item: tuple[Segment, Path]) -> str:
+    """Follow one segment; returns why it cannot be read, '' when it can."""
+    try:
+        follow_segment(item[0], item[1], tools.config, tools.detector, tools.reach)
+    except MediaError as error:
+        return str(error)
+    return ""
+
+
+def _error(job: SourceJob, errors: Mapping[str, str]) -> str:
+    return job.error or (errors.get(job.segments[0].content, "") if job.segments else "")
+
+
+class _Place:
+    """Reports segments in seconds of footage, in steps of a fiftieth where they are done one after the other."""
+
+    def __init__(self, progress: Progress, segments: list[Segment]) -> None:
+        self.progress, self.segments = progress, segments
+        self.finished, self.share = 0, 0.0
+
+    def reach(self, share: float) -> None:
+        """`share` of the segment after those that are finished is done."""
+        if share >= self.share + 0.02:
+            segment = self.segments[self.finished]
+            self.progress.advance((share - self.share) * segment.length_s, segment.path.name)
+            self.share = share
+
+    def done(self, place: int) -> None:
+        """Segment number `place` is done."""
+        segment = self.segments[place]
+        self.progress.advance((1.0 - self.share) * segment.length_s, segment.path.name)
+        self.finished, self.share = self.finished + 1, 0.0
 
 
 def _nothing(results: list[SourceResult]) -> str:
@@ -114,50 +208,48 @@ def settings_hash(config: PrepareConfig, judge: SyncJudge) -> str:
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 
-def source_id(path: Path, settings: str) -> str:
+def source_id(path: Path, content: str, settings: str) -> str:
     """A file's name in the dataset: its stem and 12 hex digits of a hash of its content and of the settings."""
-    try:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({error.strerror}); check the file") from error
     digest = hashlib.blake2b(f"{content} {settings}".encode(), digest_size=6).hexdigest()
     stem = re.sub(r"[^\w.-]+", "_", path.stem)[:80]
     return f"{stem}_{digest}"
 
 
-def _source(
-    path: Path, name: str, out: Path, tools: Tools, label: Mapping[str, str], part: FilePart
+def _content(path: Path) -> str:
+    """SHA-256 of a file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror}); check the file") from error
+
+
+def _result(
+    path: Path, name: str, twins: Mapping[str, str], out: Path, settings: str, label: Mapping[str, str]
 ) -> SourceResult:
-    """One file, or what an earlier run with the same settings left of it."""
-    twin = next(iter(sorted((out / "sources").glob(f"*_{name[-12:]}.json"))), None)
-    done = out / "sources" / f"{name}.json"
-    if twin is not None and twin != done:
-        [first] = _read_result(twin)
-        same = Dropped(0.0, first.duration_s, f"the same file as {first.source}")
-        return SourceResult(path.name, first.duration_s, [], [same])
-    [result] = _read_result(done) if twin is not None else [_attempt(path, name, out, tools, part)]
+    """What became of one file, labelled; of a copy, that it is one."""
+    twin = twins[name[-12:]]
+    [result] = _read_result(out / "sources" / f"{twin}.json")
+    if twin != name:
+        same = Dropped(0.0, result.duration_s, f"the same file as {result.source}")
+        return SourceResult(path.name, result.duration_s, [], [same])
     labelled = _labelled(result, label)
-    if twin is None or labelled != result:
-        values = {"settings": settings_hash(tools.config, tools.judge), **asdict(labelled)}
-        unfinished = done.with_suffix(".part")
-        unfinished.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
-        unfinished.replace(done)
+    if labelled != result:
+        _write_result(out, settings, labelled)
     return labelled
 
 
-def _attempt(path: Path, name: str, out: Path, tools: Tools, part: FilePart) -> SourceResult:
-    """A file that cannot be read is a result too, and never stops the others."""
-    try:
-        return prepare_source(path, name, out, tools, part)
-    except (MediaError, NoFaceError, SpeechError) as error:
-        return SourceResult(path.name, 0.0, [], [Dropped(0.0, 0.0, "unreadable")], name, warnings=[str(error)])
+def _write_result(out: Path, settings: str, result: SourceResult) -> None:
+    done = out / "sources" / f"{result.id}.json"
+    unfinished = done.with_suffix(".part")
+    unfinished.write_text(json.dumps({"settings": settings, **asdict(result)}, ensure_ascii=False), encoding="utf-8")
+    unfinished.replace(done)
 
 
 def _labelled(result: SourceResult, label: Mapping[str, str]) -> SourceResult:
     """The result with its clips' person, language, rights and origin as labelled; as it was without a label."""
     known = {"person": "person", "language": "language", "rights": "rights", "source": "origin", "origin": "origin"}
-    values = {known[column]: value for column, value in label.items() if column in known and value}
+    values: dict[str, Any] = {known[column]: value for column, value in label.items() if column in known and value}
     return replace(result, clips=[replace(clip, **values) for clip in result.clips])
 
 
@@ -192,3 +284,5 @@ def _tidy(out: Path) -> None:
             path.unlink()
     for path in (out / "sources").glob("*.part"):
         path.unlink()
+    for path in (out / "work").glob(".*.part"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

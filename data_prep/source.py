@@ -1,41 +1,36 @@
-"""One footage file → its clips: decode, follow the faces, judge sound and sync, crop, write.
+"""What was followed of one footage file → its clips: judge speech, sync and windows, choose, write.
 
-The file is decoded twice: once to follow the faces, which must be known from end to end before a steady window can be
-laid over them, and once to crop the windows of what is kept. Memory: the landmarks, and the windows of one clip.
+Pictures were decoded once, by segments (segments.py); here their spans meet the file's sound. The windows are read
+back from where they were written, as training reads them. Memory: the sound, the landmarks, the windows of one clip.
 """
 
+import os
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
-from data_prep.clips import (
-    ClipFiles,
-    Dropped,
-    Span,
-    crop_windows,
-    cut_spans,
-    jpeg,
-    slice_mel,
-    slice_sound,
-    uncovered,
-    write_clip,
-)
-from data_prep.quality import brightness, clip_score, sharpness, span_reason, window_reason
-from data_prep.speaker import SyncJudge, file_sync, score_curve, silent_rivals
-from lipsync.config import PrepareConfig
-from lipsync.faces.detect import FaceDetector
-from lipsync.faces.track import Tracker
-from lipsync.media import probe, read_frames, read_sound
-from lipsync.progress import Progress
+from data_prep.clips import Dropped, Span, jpeg, slice_mel, slice_sound, uncovered
+from data_prep.engine import Tools
+from data_prep.listen import sound_flags
+from data_prep.looks import NOT_TOLD, tell_apart
+from data_prep.quality import brightness, clip_score, hidden_reason, sharpness, span_reason, window_reason
+from data_prep.segments import Cut, Followed, Segment, read_followed
+from data_prep.sights import judge_pictures, unpack
+from data_prep.speaker import file_sync, score_curve, silent_rivals
+from data_prep.voice_activity import voice_activity
+from lipsync.errors import DatasetError, MediaError, NoFaceError, SpeechError
+from lipsync.media import read_frames, read_sound, write_wav
 from lipsync.speech.features import MEL_RATE_HZ, SILENCE_DB, level, loudness_db, speech_activity
 from lipsync.training.clipstore import ClipRecord
-from lipsync.types import Frame, Sound, VideoInfo
+from lipsync.types import Sound, VideoInfo
 
-_MOST_PICTURES = 120  # thumbnails held of one file while it is read
 _LONG_GAP_S = 0.5  # shorter times without a face between tracks are not listed
-_FIRST_PASS = 0.75  # share of a file's time, for progress
 _LOST_S = 1.0  # pictures that end this much before the stated length say that the file breaks off
+_SAME_PERSON_OFTEN = 0.05  # of a file's time: who is seen less is not counted among its people
 
 
 @dataclass
@@ -57,80 +52,85 @@ class SourceResult:
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What every file is prepared with."""
+class SourceJob:
+    """One file to be judged: its clips are called `name`_000, `name`_001, … below the dataset folder `out`.
 
-    config: PrepareConfig
-    detector: FaceDetector
-    judge: SyncJudge
+    `error`: why it cannot be read, "" when it can. No segments where there is nothing to be followed.
+    """
 
-
-class FilePart:
-    """Reports one file of a stage that counts files, in steps of a fiftieth."""
-
-    def __init__(self, progress: Progress, name: str) -> None:
-        self.progress, self.name, self.at = progress, name, 0.0
-
-    def reach(self, share: float) -> None:
-        """`share` of the file is done."""
-        if share >= self.at + 0.02 or share >= 1.0 > self.at:
-            self.progress.advance(min(share, 1.0) - self.at, self.name)
-            self.at = min(share, 1.0)
-
-
-class _Pictures:
-    """Thumbnails of a file at even times, at most _MOST_PICTURES: every second one is let go when there are more."""
-
-    def __init__(self) -> None:
-        self.held: list[tuple[float, bytes]] = []
-        self.every, self.count = 5, 0
-
-    def take(self, frame: Frame) -> None:
-        """Consider one frame; call with every frame in order."""
-        if self.count % self.every == 0:
-            self.held.append((frame.time_s, jpeg(frame.image)))
-        self.count += 1
-        if len(self.held) > _MOST_PICTURES:
-            self.held, self.every = self.held[::2], self.every * 2
-
-    def of(self, start_s: float, end_s: float) -> bytes | None:
-        """The picture nearest to the middle of a stretch, None when none lies in it."""
-        inside = [item for item in self.held if start_s <= item[0] <= end_s]
-        return min(inside, key=lambda item: abs(item[0] - (start_s + end_s) / 2))[1] if inside else None
+    path: Path
+    name: str
+    out: Path
+    info: VideoInfo | None
+    segments: tuple[Segment, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class _Candidate:
     """A span that may become a clip: how much of it is speech, and how sound and mouth agree at each lag."""
 
-    span: Span
+    cut: Cut
+    person: int
     speech_share: float
     curve: np.ndarray
 
+    @property
+    def span(self) -> Span:
+        return self.cut.span
 
-def prepare_source(path: Path, name: str, out: Path, tools: Tools, part: FilePart) -> SourceResult:
-    """Write the clips of one file below the dataset folder `out`; their ids are `name`_000, `name`_001, …
 
-    Raises:
-        MediaError: the file cannot be read at all. A file that breaks off gives what comes before the break.
-    """
-    info = probe(path)
+def judge_source(tools: Tools, job: SourceJob) -> SourceResult:
+    """Write one file's clips. A file that cannot be read is a result too, and never stops the others."""
+    try:
+        if job.info is None or job.error:
+            raise MediaError(job.error)
+        return _judge(tools, job, job.info)
+    except (MediaError, NoFaceError, SpeechError) as error:
+        broken = [Dropped(0.0, 0.0, "unreadable")]
+        return SourceResult(job.path.name, 0.0, [], broken, job.name, warnings=[str(error)])
+
+
+def _judge(tools: Tools, job: SourceJob, info: VideoInfo) -> SourceResult:
     rate = round(float(info.frame_rate), 4)
-    result = SourceResult(path.name, info.duration_s, [], [], name, rate, info.width, info.height)
-    pictures = _Pictures()
-    sound = None if info.is_still else read_sound(path, tolerant=True)
+    result = SourceResult(job.path.name, info.duration_s, [], [], job.name, rate, info.width, info.height)
+    sound = None if info.is_still else read_sound(job.path, tolerant=True)
     reason = "a picture, not a video" if info.is_still else _sound_reason(sound)
+    pictures: list[tuple[float, bytes]] = []
     if reason or sound is None:
-        for frame in read_frames(path, tolerant=True):
-            pictures.take(frame)
-            break
+        pictures = [(info.duration_s / 2, jpeg(f.image)) for f in _first(job.path)]
         result.dropped.append(Dropped(0.0, info.duration_s, reason))
     else:
-        spans = _follow(info, tools, pictures, result, part)
-        candidates = _judge(spans, level(sound), info, tools, result)
-        _write(candidates, sound, info, out, tools.config, result, part)
-    result.dropped = [_illustrated(d, pictures, f"{name}_drop{i:03d}", out) for i, d in enumerate(_in_order(result))]
+        parts = _followed(job, tools)
+        pictures = [picture for part in parts for picture in part.pictures]
+        _describe(parts, info, result)
+        cuts = sorted((c for p in parts for c in p.cuts), key=_order)
+        if reason := _picture_reason(pictures, tools, result):
+            result.dropped = [Dropped(0.0, result.duration_s, reason)]
+            cuts = []
+        candidates = _judged(cuts, level(sound), info, tools, result)
+        _write(candidates, sound, info, job.out, tools, result)
+    ordered = sorted(result.dropped, key=lambda d: (d.start_s, d.end_s, d.reason))
+    result.dropped = [_illustrated(d, pictures, f"{job.name}_drop{i:03d}", job.out) for i, d in enumerate(ordered)]
     return result
+
+
+def _picture_reason(pictures: Sequence[tuple[float, bytes]], tools: Tools, result: SourceResult) -> str:
+    if not tools.judge.learned:
+        return ""
+    reason, notes = judge_pictures(unpack([picture for _, picture in pictures]), tools.config.checks)
+    result.warnings += notes
+    return reason
+
+
+def _order(cut: Cut) -> tuple[int, int, float]:
+    return cut.span.first, cut.span.last, float(cut.span.pose.translation[0, 0])
+
+
+def _first(path: Path) -> Iterator:
+    for frame in read_frames(path, tolerant=True):
+        yield frame
+        return
 
 
 def _sound_reason(sound: Sound | None) -> str:
@@ -139,98 +139,148 @@ def _sound_reason(sound: Sound | None) -> str:
     return "silent sound" if loudness_db(sound) <= SILENCE_DB else ""
 
 
-def _in_order(result: SourceResult) -> list[Dropped]:
-    return sorted(result.dropped, key=lambda d: (d.start_s, d.end_s, d.reason))
+def _followed(job: SourceJob, tools: Tools) -> list[Followed]:
+    parts, frames = [], 0
+    for segment in job.segments:
+        folder = job.out / "work" / segment.cut_id(tools.config)
+        parts.append(read_followed(folder, frames))
+        frames += parts[-1].frames
+    return parts
 
 
-def _illustrated(dropped: Dropped, pictures: _Pictures, name: str, out: Path) -> Dropped:
-    """The same with its picture written, where there is one; times rounded to what the manifest holds."""
-    picture = pictures.of(dropped.start_s, dropped.end_s)
-    if picture is not None:
-        (out / "thumbs").mkdir(parents=True, exist_ok=True)
-        (out / "thumbs" / f"{name}.jpg").write_bytes(picture)
-    file = f"{name}.jpg" if picture is not None else ""
-    return Dropped(round(dropped.start_s, 4), round(dropped.end_s, 4), dropped.reason, file)
-
-
-def _follow(
-    info: VideoInfo, tools: Tools, pictures: _Pictures, result: SourceResult, part: FilePart
-) -> list[Span]:
-    """First pass: the usable spans of all tracks by their first frame; the rest goes to `result.dropped`."""
-    tools.detector.reset()
-    tracker = Tracker(tools.detector)
-    for frame in read_frames(info.path, tolerant=True):
-        tracker.update(frame)
-        pictures.take(frame)
-        part.reach(_FIRST_PASS * frame.time_s / max(info.duration_s, 1e-3))
-    spans: list[Span] = []
-    tracks = [(first, track) for first, track in tracker.finish() if len(track.faces)]
-    for first, track in tracks:
-        found, dropped = cut_spans(first, track, tools.config)
-        spans += found
-        result.dropped += dropped
+def _describe(parts: Sequence[Followed], info: VideoInfo, result: SourceResult) -> None:
+    """What pictures alone tell of the file: cuts, times without a face, what the segments dropped, where it ends."""
     gap_s = 1 / float(info.frame_rate)
-    read_s = tracker.times_s[-1] + gap_s if tracker.times_s else 0.0
-    seen = [(float(t.times_s[0]) - gap_s, float(t.times_s[-1]) + gap_s) for _, t in tracks]
+    lasts = [part.last_s for part in parts if part.last_s is not None]
+    read_s = lasts[-1] + gap_s if lasts else 0.0
+    seen = [(a - gap_s, b + gap_s) for part in parts for a, b in part.seen]
     away = uncovered(seen, 0.0, read_s)
+    result.dropped += [d for part in parts for d in part.dropped]
     result.dropped += [Dropped(a, b, "no face") for a, b in away if b - a >= min(_LONG_GAP_S, read_s)]
-    result.cuts_s = [round(tracker.times_s[i], 4) for i in tracker.cuts]
+    result.cuts_s = [round(time_s, 4) for part in parts for time_s in part.cuts_s]
     if read_s < info.duration_s - _LOST_S:
         result.dropped.append(Dropped(read_s, info.duration_s, "the file breaks off"))
         result.warnings.append(f"it breaks off at {read_s:.1f} s of {info.duration_s:.1f} s: copy it again")
     result.duration_s = round(max(info.duration_s, read_s), 4)
-    return sorted(spans, key=lambda s: (s.first, s.last, float(s.pose.translation[0, 0])))
 
 
-def _judge(spans: list[Span], sound: Sound, info: VideoInfo, tools: Tools, result: SourceResult) -> list[_Candidate]:
+def _illustrated(dropped: Dropped, pictures: Sequence[tuple[float, bytes]], name: str, out: Path) -> Dropped:
+    """The same with a picture of its middle written, where there is one; times rounded to what the manifest holds."""
+    middle_s, reach_s = (dropped.start_s + dropped.end_s) / 2, (dropped.end_s - dropped.start_s) / 2 + 0.5
+    near = min(pictures, key=lambda item: abs(item[0] - middle_s), default=None)
+    file = ""
+    if near is not None and abs(near[0] - middle_s) <= reach_s:
+        file = f"{name}.jpg"
+        (out / "thumbs").mkdir(parents=True, exist_ok=True)
+        (out / "thumbs" / file).write_bytes(near[1])
+    return Dropped(round(dropped.start_s, 4), round(dropped.end_s, 4), dropped.reason, file)
+
+
+def _judged(cuts: list[Cut], sound: Sound, info: VideoInfo, tools: Tools, result: SourceResult) -> list[_Candidate]:
     """Drop what does not speak or move; find the file's offset; of faces seen at once keep the one that speaks."""
     config, gap_s = tools.config, 1 / float(info.frame_rate)
-    active, heard = speech_activity(sound), tools.judge.heard(sound)
+    active = voice_activity(sound) if tools.judge.learned else speech_activity(sound)
+    heard = tools.judge.heard(sound)
     reach = round(config.offset_reach_s / gap_s)
+    people = tell_apart([(c.looks, c.span.end_s - c.span.start_s, (c.span.first, c.span.last)) for c in cuts])
+    _count_people(people, cuts, result)
     found: list[_Candidate] = []
-    for span in spans:
+    for cut, person in zip(cuts, people, strict=True):
+        span = cut.span
         share = speech_share(active, sound, span.start_s, span.end_s + gap_s)
-        if reason := span_reason(span, share, config):
+        reason = _pick_reason(person, config.pick) or span_reason(span, share, config)
+        if reason:
             result.dropped.append(Dropped(span.start_s, span.end_s, reason))
         else:
-            found.append(_Candidate(span, share, score_curve(span, heard, sound.start_s, gap_s, reach)))
+            found.append(_Candidate(cut, person, share, score_curve(span, heard, sound.start_s, gap_s, reach)))
     losers = silent_rivals([c.span for c in found], [float(c.curve.max()) for c in found])
-    result.dropped += [Dropped(found[i].span.start_s, found[i].span.end_s, "not speaking") for i in sorted(losers)]
-    found = [candidate for i, candidate in enumerate(found) if i not in losers]
-    sync = file_sync([c.curve for c in found], [c.span.end_s - c.span.start_s + gap_s for c in found], tools.judge)
+    found = _without(found, losers, "not speaking", result)
+    lengths_s = [c.span.end_s - c.span.start_s + gap_s for c in found]
+    sync = file_sync([c.curve for c in found], lengths_s, tools.judge, config.checks.most_drift_frames)
     result.offset_frames, result.offset_score = sync.offset_frames, round(sync.score, 3)
-    result.dropped += [Dropped(found[i].span.start_s, found[i].span.end_s, "out of sync") for i in sorted(sync.apart)]
     if abs(sync.offset_frames) >= 1:
         late = "late" if sync.offset_frames > 0 else "early"
         result.warnings.append(f"its sound comes {abs(sync.offset_frames):.1f} frames {late}; corrected")
-    return [candidate for i, candidate in enumerate(found) if i not in sync.apart]
+    return _without(found, sync.apart, sync.reason, result)
+
+
+def _without(
+    found: list[_Candidate], places: set[int] | frozenset[int], reason: str, result: SourceResult
+) -> list[_Candidate]:
+    result.dropped += [Dropped(found[i].span.start_s, found[i].span.end_s, reason) for i in sorted(places)]
+    return [candidate for i, candidate in enumerate(found) if i not in places]
+
+
+def _pick_reason(person: int, pick: str) -> str:
+    """Why a person's clips are left out; '' when they are wanted."""
+    if not pick:
+        return ""
+    if person == NOT_TOLD:
+        return "not told apart"
+    return "" if person == (0 if pick == "most" else int(pick)) else "another person"
+
+
+def _count_people(people: Sequence[int], cuts: Sequence[Cut], result: SourceResult) -> None:
+    """Say when a file shows several people for a while."""
+    lengths = np.array([c.span.end_s - c.span.start_s for c in cuts])
+    seen_s = [float(lengths[np.array(people) == p].sum()) for p in sorted(set(people)) if p != NOT_TOLD]
+    often = [s for s in seen_s if s >= _SAME_PERSON_OFTEN * max(result.duration_s, 1e-3)]
+    if len(often) > 1:
+        times = ", ".join(f"{s:.0f} s" for s in often[:6])
+        result.warnings.append(f"{len(often)} people are seen in it ({times}); --pick most takes the first alone")
 
 
 def _write(
-    candidates: list[_Candidate],
-    sound: Sound,
-    info: VideoInfo,
-    out: Path,
-    config: PrepareConfig,
-    result: SourceResult,
-    part: FilePart,
+    candidates: list[_Candidate], sound: Sound, info: VideoInfo, out: Path, tools: Tools, result: SourceResult
 ) -> None:
-    """Second pass: crop the candidates' windows and write those that are sharp, light and moving enough."""
-    if not candidates:
-        return
+    """Write the candidates whose windows are sharp, light and moving enough."""
     gap_s, levelled = 1 / float(info.frame_rate), level(sound)
-    by_span = {id(c.span): c for c in candidates}
-    frames = read_frames(info.path, tolerant=True)
-    for span, windows in crop_windows(frames, [c.span for c in candidates], config.window.size_px):
-        part.reach(_FIRST_PASS + (1 - _FIRST_PASS) * span.end_s / max(info.duration_s, 1e-3))
-        if reason := window_reason(windows, config):
+    for candidate in candidates:
+        span, windows = candidate.span, read_windows(candidate.cut)
+        reason = window_reason(windows, tools.config, 1 / gap_s)
+        if not reason and tools.judge.learned:
+            reason = hidden_reason(windows, tools.config)
+        if reason:
             result.dropped.append(Dropped(span.start_s, span.end_s, reason))
             continue
         name = f"{result.id}_{len(result.clips):03d}"
         mel = slice_mel(levelled, span.start_s, span.end_s)
         own = slice_sound(sound, span.start_s, span.end_s + gap_s)
-        write_clip(out, ClipFiles(name, span, windows, mel, own), info.frame_rate, config.window_crf)
-        result.clips.append(_record(name, by_span[id(span)], windows, info, result))
+        _write_clip(out, name, candidate.cut, windows[len(windows) // 2], mel, own)
+        flags = sound_flags(own, voice_activity(own), tools.config.checks) if tools.judge.learned else ()
+        result.clips.append(_record(name, candidate, windows, info, result, flags))
+
+
+def read_windows(cut: Cut) -> np.ndarray:
+    """uint8 (F, S, S, 3), as training will see them. Raises DatasetError when frames are missing."""
+    windows = [frame.image for frame in read_frames(cut.windows)]
+    if len(windows) != cut.span.last - cut.span.first:
+        raise DatasetError(f"{cut.windows}: found {len(windows)} frames; delete {cut.windows.parent}, prepare again")
+    return np.stack(windows)
+
+
+def _write_clip(out: Path, name: str, cut: Cut, middle: np.ndarray, log_mel: np.ndarray, own: Sound) -> None:
+    """The files of one clip, see clipstore.py; its windows are the file in work/ under a second name."""
+    clips, thumbs, span = out / "clips", out / "thumbs", cut.span
+    for made in (clips, thumbs):
+        made.mkdir(parents=True, exist_ok=True)
+    windows = clips / f"{name}.mp4"
+    windows.unlink(missing_ok=True)
+    try:
+        os.link(cut.windows, windows)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(cut.windows, windows)
+    angles = np.stack([span.pose.yaw_deg, span.pose.pitch_deg, span.pose.roll_deg], 1)
+    arrays = {
+        "times_s": span.times_s - span.times_s[0],
+        "mouth": span.mouth.astype(np.float16),
+        "points": span.points.astype(np.float16),
+        "pose_deg": angles.astype(np.float16),
+        "log_mel": log_mel.astype(np.float16),
+    }
+    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, clips / f"{name}.safetensors")
+    write_wav(clips / f"{name}.wav", own)
+    (thumbs / f"{name}.jpg").write_bytes(jpeg(middle))
 
 
 def speech_share(active: np.ndarray, sound: Sound, start_s: float, end_s: float) -> float:
@@ -241,7 +291,12 @@ def speech_share(active: np.ndarray, sound: Sound, start_s: float, end_s: float)
 
 
 def _record(
-    name: str, candidate: _Candidate, windows: np.ndarray, info: VideoInfo, result: SourceResult
+    name: str,
+    candidate: _Candidate,
+    windows: np.ndarray,
+    info: VideoInfo,
+    result: SourceResult,
+    flags: tuple[str, ...],
 ) -> ClipRecord:
     span, sharp = candidate.span, sharpness(windows)
     rate = float(info.frame_rate)
@@ -262,5 +317,8 @@ def _record(
         pitch_deg=round(float(np.median(span.pose.pitch_deg)), 1),
         brightness=round(brightness(windows), 1),
         speech_share=round(candidate.speech_share, 3),
-        score=round(clip_score(span, sharp, candidate.speech_share), 3),
+        score=round(clip_score(span, sharp, candidate.speech_share, flags), 3),
+        flags=flags,
+        seen_as=candidate.person,
     )
+

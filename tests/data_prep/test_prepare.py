@@ -1,9 +1,7 @@
 import itertools
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import planted_faces as planted
 import pytest
 from planted_faces import PlantedDetector, film, mouth_course, silence, talk, voice_of
 
+from data_prep import segments
 from data_prep.pipeline import find_footage, prepare
 from data_prep.speaker import EnergyJudge
 from data_prep.validate import validate
@@ -99,24 +98,83 @@ def test_a_run_that_was_stopped_anywhere_ends_the_same(two_talks, dataset, tmp_p
     assert content(tmp_path / "d") == content(dataset[0])
 
 
-def test_a_run_that_was_killed_ends_the_same(two_talks, dataset, tmp_path):
-    out = tmp_path / "d"
-    code = (
-        "import planted_faces, sys; from pathlib import Path; from data_prep.pipeline import prepare;"
-        "from data_prep.speaker import EnergyJudge;"
-        f"prepare([Path({str(two_talks)!r})], Path({str(out)!r}), detector=planted_faces.PlantedDetector(),"
-        "judge=EnergyJudge())"
-    )
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
-    child = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths})
-    deadline = time.monotonic() + 60
-    while not list(out.glob("clips/*")) and child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert list(out.glob("clips/*")) and not (out / "manifest.jsonl").exists(), "killed too early or too late"
-    run(two_talks, out)
-    assert content(out) == content(dataset[0])
+# Dies for good (no clean-up, as by kill -9) before its n-th change to a file.
+KILLED = """
+import os, sys, signal
+from pathlib import Path
+sys.path[:0] = {paths!r}
+import planted_faces
+from data_prep.pipeline import prepare
+from data_prep.speaker import EnergyJudge
+left = {changes}
+def count(event, args):
+    global left
+    name = str(args[0]) if args else ""
+    changes = event in ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir")
+    if (changes or event == "open" and "r" not in str(args[1] or "rw")) and {out!r} in name:
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(count)
+prepare([Path({footage!r})], Path({out!r}), detector=planted_faces.PlantedDetector(), judge=EnergyJudge())
+"""
+
+
+def run_and_kill(footage, out, changes):
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    code = KILLED.format(paths=paths, changes=changes, out=str(out), footage=str(footage))
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=240).returncode
+
+
+@pytest.mark.parametrize("changes", [4, 17, 33])
+def test_a_run_that_was_killed_ends_the_same(two_talks, dataset, tmp_path, changes):
+    assert run_and_kill(two_talks, tmp_path / "d", changes) == -signal.SIGKILL, "killed too late"
+    assert not (tmp_path / "d" / "manifest.jsonl").exists()
+    run(two_talks, tmp_path / "d")
+    assert content(tmp_path / "d") == content(dataset[0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_runs_killed_at_twenty_random_moments_end_the_same(two_talks, dataset, tmp_path):
+    rng, killed = np.random.default_rng(4), 0
+    for number in range(20):
+        out = tmp_path / f"d{number}"
+        while run_and_kill(two_talks, out, int(rng.integers(1, 45))) == -signal.SIGKILL:
+            killed += 1
+            if rng.random() < 0.5:
+                break
+        run(two_talks, out)
+        assert content(out) == content(dataset[0]), f"after {killed} kills"
+    assert killed >= 20
+
+
+def test_other_thresholds_look_at_no_picture_again_and_other_cuts_find_no_face_again(two_talks, tmp_path, monkeypatch):
+    run(two_talks, tmp_path / "d")
+    idle, opened = PlantedDetector(), []
+    read = segments.read_pictures
+    monkeypatch.setattr(segments, "read_pictures", lambda *a, **k: opened.append(a) or read(*a, **k))
+    lax = PrepareConfig(least_sharpness=0.1)
+    assert all(r.clips for r in run(two_talks, tmp_path / "d", detector=idle, config=lax))
+    assert idle.frames == 0 and not opened
+    results = run(two_talks, tmp_path / "d", detector=idle, config=PrepareConfig(most_s=1.6))
+    assert idle.frames == 0 and len(opened) == 2 and all(len(r.clips) == 2 for r in results)
+    run(two_talks, tmp_path / "fresh", config=PrepareConfig(most_s=1.6))
+    assert (tmp_path / "fresh/manifest.jsonl").read_bytes() == (tmp_path / "d/manifest.jsonl").read_bytes()
+
+
+def test_the_number_of_processes_changes_nothing(two_talks, dataset, tmp_path):
+    run(two_talks, tmp_path / "d", workers=2)
+    assert content(tmp_path / "d") == content(dataset[0])
+
+
+def test_a_long_file_is_followed_in_segments(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "_PICTURES", 50)
+    course = mouth_course(4.4, 3)
+    (result,) = run(film(tmp_path / "a.mp4", [course], voice_of(course)), tmp_path / "d")
+    assert [(c.start_s, c.frames) for c in result.clips] == [(0.0, 55), (2.2, 55)] and not result.dropped
+    mouths = np.concatenate([load_clip(tmp_path / "d", clip).mouth for clip in result.clips])
+    assert np.corrcoef(mouths[:, 29, 1] - mouths[:, 25, 1], course)[0, 1] > 0.98
 
 
 def test_files_of_several_runs_add_up_whatever_their_order(two_talks, dataset, tmp_path):
