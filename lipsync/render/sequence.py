@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from lipsync.render.place import shifted, window_surroundings
 from lipsync.render.plan import Plan
 
 AnyPicture = np.ndarray | Picture
+P = TypeVar("P", bound=np.ndarray | Picture)
 ROOM = 0.08  # of the window's side: what is looked at around it
 
 
@@ -151,7 +153,7 @@ class Renderer:
     lead: int = 0
     overlap: bool = False
 
-    def pictures(self, images: Iterator[AnyPicture]) -> Iterator[AnyPicture]:
+    def pictures(self, images: Iterator[P]) -> Iterator[P]:
         """Yield the finished picture of every position, in order; at most a few chunks of pictures are held.
 
         Args:
@@ -162,9 +164,9 @@ class Renderer:
         try:
             for stage in ahead or stages:
                 if isinstance(stage, _Made):
-                    yield from self._paste(stage)
+                    yield from self._paste(stage)  # type: ignore[misc]
                 else:
-                    yield self._pass(*stage)
+                    yield self._pass(*stage)  # type: ignore[misc]
         finally:
             if ahead is not None:
                 ahead.close()
