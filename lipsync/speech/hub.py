@@ -37,13 +37,14 @@ class ModelCard:
     files: tuple[str, ...] = (".json", ".bin", ".txt", ".model", ".safetensors", ".yaml")
 
 
-WHISPER, TRANSLATOR, SEPARATOR = "transcription", "translation", "separation"
+WHISPER, TRANSLATOR, SEPARATOR, VOICE = "transcription", "translation", "separation", "voice"
 _CARDS = (
     ModelCard("whisper-tiny", WHISPER, "Systran/faster-whisper-tiny", 78, "MIT"),
     ModelCard("whisper-small", WHISPER, "Systran/faster-whisper-small", 486, "MIT"),
     ModelCard("whisper-large-v3", WHISPER, "Systran/faster-whisper-large-v3", 3090, "MIT"),
     ModelCard("nllb-600m", TRANSLATOR, "facebook/nllb-200-distilled-600M", 2480, "CC-BY-NC-4.0"),
     ModelCard("m2m100-418m", TRANSLATOR, "facebook/m2m100_418M", 1940, "MIT"),
+    ModelCard("kokoro-82m", VOICE, "hexgrad/Kokoro-82M", 360, "Apache-2.0", (".json", ".pth", ".pt")),
     ModelCard("htdemucs", SEPARATOR, "adefossez/HTDemucs", 170, "MIT"),
 )
 KNOWN: Mapping[str, ModelCard] = {card.name: card for card in _CARDS}

@@ -83,6 +83,7 @@ class _Part:
     voice: str
     face: str
     speed: float
+    reference: Path | None = None
 
 
 def perform(order: SceneOrder, progress: Progress) -> "SceneResult":
@@ -93,14 +94,14 @@ def perform(order: SceneOrder, progress: Progress) -> "SceneResult":
     from lipsync.speech.script import parse_script, read_script
     from lipsync.speech.speaking import speak_turns
     from lipsync.speech.takes import Takes
-    from lipsync.speech.voices import open_voice
+    from lipsync.studio.cloning import open_with_reference
 
     read = read_script if isinstance(order.script, Path) else parse_script
     script = read(order.script, speakers=order.cast.keys())  # type: ignore[arg-type]
     parts = settle(script, order)
     spoken = speak_turns(
         script,
-        {name: open_voice(part.voice) for name, part in parts.items()},
+        {name: open_with_reference(part.voice, part.reference) for name, part in parts.items()},
         speed={name: part.speed for name, part in parts.items()},
         progress=progress,
         takes=Takes(order.takes) if order.takes else None,
@@ -143,10 +144,12 @@ def _settle(name: str, settings: Mapping[str, str], order: SceneOrder, variant: 
     template = Path(settings["template"]) if "template" in settings else None
     adapter = Path(settings["adapter"]) if "adapter" in settings else order.adapter
     voice = settings.get("voice") or order.voice
+    reference = None
     person = settings.get("person", "" if template else order.person)
     if person:
-        known = order_for(find_person(person), order.out, template=template, adapter=adapter)
-        template, adapter, voice = known.template, known.adapter, voice or known.voice
+        wanted = {"template": template, "adapter": adapter, "voice": voice or None}
+        known = order_for(find_person(person), order.out, **wanted)
+        template, adapter, voice, reference = known.template, known.adapter, known.voice, known.reference
     template = template or order.template
     who = name or "the narrator"
     if template is None:
@@ -155,4 +158,4 @@ def _settle(name: str, settings: Mapping[str, str], order: SceneOrder, variant: 
         speed = float(settings.get("speed", order.speed))
     except ValueError as error:
         raise UsageError(f"{who}: speed={settings['speed']!r} is no number") from error
-    return _Part(template, adapter, voice or DEFAULT_VOICE + variant, settings.get("face", ""), speed)
+    return _Part(template, adapter, voice or DEFAULT_VOICE + variant, settings.get("face", ""), speed, reference)

@@ -195,6 +195,9 @@ def _words(said: Spoken, text: str, origin: Sequence[int]) -> list[Timed]:
         if not starts or (event.position >= end and place > starts[-1].position):
             starts.append(replace(event, position=place))
         end = max(end, event.position + event.length)
+    sounds = [event.sample for event in said.events if _is_phoneme(event)]
+    if sounds and (not starts or is_speakable(text[: starts[0].position])):  # Korean words come without events
+        starts.insert(0, EngineEvent(EVENT_WORD, sounds[0], 0, 0, ""))
     stops = [event.sample for event in said.events if event.kind != EVENT_WORD and not _is_phoneme(event)]
     words = []
     for event, after in zip_longest(starts, starts[1:]):
@@ -202,6 +205,9 @@ def _words(said: Spoken, text: str, origin: Sequence[int]) -> list[Timed]:
         following = bisect_right(stops, event.sample)
         stop = stops[following] if following < len(stops) else len(said.samples)
         end = min(stop, after.sample) if after else stop
+        limit = after.sample if after else len(said.samples)
+        if len(written) > 1 and any(end <= sample < limit for sample in sounds):
+            end = limit
         if written and end > event.sample:
             edges = _edges(written, event.sample, end, said)
             spans = zip(written, pairwise(edges / said.sample_rate_hz), strict=True)

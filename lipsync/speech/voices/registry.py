@@ -1,4 +1,4 @@
-"""Voices by name: "espeak:hi+f3", "openai:http://127.0.0.1:8880/v1#af_heart" (server.py), or a recording's path."""
+"""Voices by name: "espeak:hi+f3", "kokoro:af_heart", "openai:http://HOST/v1#VOICE", or the path of a recording."""
 
 from pathlib import Path
 
@@ -19,7 +19,8 @@ def open_voice(name: str | Path = DEFAULT_VOICE, language: str = "") -> Voice:
     """A voice by name.
 
     Args:
-        name: "espeak:LANGUAGE[+VARIANT]", "openai:URL[?settings]#VOICE", or the path of a media file with speech.
+        name: "espeak:LANGUAGE[+VARIANT]", "kokoro:VOICE", "openai:URL[?settings]#VOICE", or the path of a
+            media file with speech.
         language: what it shall speak, such as "hi", where the name does not say it or says another.
 
     Raises:
@@ -37,6 +38,10 @@ def _open(text: str) -> Voice:
         from lipsync.speech.voices.server import open_server
 
         return open_server(rest)
+    if colon and engine_name == "kokoro":
+        from lipsync.speech.voices.kokoro import open_kokoro
+
+        return open_kokoro(rest)
     if Path(text).is_file():
         from lipsync.speech.voices.recorded import RecordedVoice
 

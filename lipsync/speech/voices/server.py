@@ -110,6 +110,10 @@ class ServerVoice:
     def _ask(self, fields: dict[str, object]) -> Answer:
         headers = {"Accept": "audio/*", **self._key()}
         address = f"{self.url}/audio/speech"
+        if self.reference is None and self.clone:
+            raise VoiceError(
+                f"{self.name}: clones a person's voice; say whose, with --person or person=NAME in the cast"
+            )
         if self.reference is None:
             return post(address, json.dumps(fields).encode(), headers | _JSON, self.timeout_s)
         sound = self.reference.read_bytes()
