@@ -3,11 +3,12 @@
 Shape, against the clips' landmarks: correlation and spread of the opening with the clip's own sound; correlation with
 the sound of another clip and with its own sound shuffled in half seconds (both should be near 0); opening in silence
 over the mean opening of speech. Pixels, given the true shape: mean error near the lips, sharpness and flicker there
-against real, and the largest change outside the mask. A base is judged on the people that `pretrain` held out when the
+against real, and the largest change outside the mask. Judged: whole clips generated, before the scoring sync judge
+(card_judged.py). A base is judged on the people that `pretrain` held out when the
 dataset has them, else on every clip; the card says which.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from lipsync.model.sampler import SamplerConfig, sample
 from lipsync.model.speech_to_shape import predict_shape
 from lipsync.progress import Progress, Silent
 from lipsync.speech.features import MEL_SILENCE
+from lipsync.sync.judge import judge_file, load_judge
 from lipsync.sync.offset import correlation, find_offset
+from lipsync.training.card_judged import LEAST_S, measure_judged
 from lipsync.training.clipstore import Clip, load_clips
 from lipsync.training.pixel_task import PixelTask, PixelTaskConfig, laplacian, to_device
 from lipsync.training.pretrain import PretrainConfig, is_held_out
@@ -30,6 +33,7 @@ from lipsync.training.windows import WindowTaskConfig, load_windows
 
 LEAST_FRAMES = 40
 PIXEL_CLIPS = 12
+JUDGED_CLIPS = 24
 REACH_FRAMES = 6
 
 
@@ -44,6 +48,7 @@ class Card:
     held_out_people_only: bool
     shape: dict[str, float]
     pixels: dict[str, float]
+    judged: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -53,7 +58,7 @@ class Card:
         """A table for people."""
         who = "held-out people" if self.held_out_people_only else "all clips"
         lines = [f"{self.model} on {self.data}: {self.clips} clips, {self.people} people ({who})"]
-        for part, values in (("shape", self.shape), ("pixels", self.pixels)):
+        for part, values in (("shape", self.shape), ("pixels", self.pixels), ("judged", self.judged)):
             lines += [f"  {part:8}{name.replace('_', ' '):44}{value:8.3f}" for name, value in values.items()]
         return "\n".join(lines)
 
@@ -77,8 +82,15 @@ def card(model: str, data: Path, *, device: str = "auto", progress: Progress | N
     progress.start("measuring the pixel model", PIXEL_CLIPS, "clips")
     pixels = measure_pixels(base, clips, progress)
     progress.done()
+    long_enough = [c for c in clips if c.record.duration_s >= LEAST_S]
+    judged: dict[str, float] = {}
+    if len(long_enough) >= 2 and judge_file().is_file():
+        picks = [long_enough[k] for k in np.unique(np.linspace(0, len(long_enough) - 1, JUDGED_CLIPS).astype(int))]
+        progress.start("putting generated clips before the judge", len(picks), "clips")
+        judged = measure_judged(base, picks, load_judge("scorer", str(base.device)), progress)
+        progress.done()
     people = len({c.record.person or c.record.id for c in clips})
-    return Card(model, Path(data).name, len(clips), people, bool(held_out), shape, pixels)
+    return Card(model, Path(data).name, len(clips), people, bool(held_out), shape, pixels, judged)
 
 
 def load_model_named(model: str, device: str) -> Base:
