@@ -198,13 +198,15 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", type=Path, metavar="A", help="the person's adapter file")
     parser.add_argument("--base", help="which base model")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.mp4")
+    parser.add_argument("--stream", action="store_true", help='write as it comes, in fragments; --out "-": to stdout')
     _add_face(parser)
     parser.add_argument("--steps", type=_number(int, 1), metavar="N", help="sampler steps: more is finer and slower")
     parser.add_argument("--guidance", type=_number(float, 0), metavar="G", help="1: none; more: obey the speech more")
 
 
 def _add_face(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--face", metavar="F", help="whose: largest, left, right, 0, 1 … from the left, sync, X,Y or a box")
+    choices = "whose: largest, left, right, 0, 1 … from the left, sync, X,Y or a box"
+    parser.add_argument("--face", metavar="F", help=choices)
 
 
 def _add_cast(parser: argparse.ArgumentParser) -> None:

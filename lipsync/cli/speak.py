@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SETTINGS = ("steps", "guidance", "seed", "face")
 INTO = ("source_language", "transcript", "work", "transcriber", "translator", "glossary", "background", "separator")
 INTO += ("loudness_lufs", "speed")
-ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device")
+ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device", "stream")
 
 
 def say(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -105,6 +105,8 @@ def _cast(pairs: list[str] | None) -> dict[str, str]:
 
 def _wanted(args: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as fields of an Order."""
+    if str(args.out) == "-" and (args.json or not args.stream):
+        raise UsageError("--out - writes the video to standard output: add --stream, and leave out --json")
     return {**given(args, *ORDERED), "settings": given(args, *SETTINGS)}
 
 
@@ -115,7 +117,8 @@ def _outcome(result: "RenderResult") -> Outcome:
         f"largest difference outside the mask, before encoding: {result.largest_outside_difference} of 255",
         *[f"left as it was: {text}" for text in service.stretches(values["passed_through"])],
     ]
-    return Outcome(values, "\n".join([*lines, *result.warnings]))
+    standard_output_is_the_video = result.out == "-"
+    return Outcome(values, "" if standard_output_is_the_video else "\n".join([*lines, *result.warnings]))
 
 
 def evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:

@@ -80,6 +80,7 @@ class Order:
     base: str = "base"
     device: str = "auto"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False  # the output grows as a fragmented MP4; "-" is standard output
 
 
 class Models:
@@ -124,13 +125,23 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
     from lipsync.render.dub import dub
 
     config = dataclasses.replace(RenderConfig(), **order.settings)
-    speech = None if order.mouth is not None else speak(order, progress)
+    recorded = order.audio if order.dub and order.mouth is None else None  # read in parts and copied, not held
+    speech = None if order.mouth is not None or recorded is not None else speak(order, progress)
     base = models.open(order.base, order.adapter, order.device)
     if order.dub:
-        return dub(order.template, speech, order.out, base, config, progress, mouth_video=order.mouth)
+        return dub(
+            order.template,
+            recorded or speech,
+            order.out,
+            base,
+            config,
+            progress,
+            mouth_video=order.mouth,
+            stream=order.stream,
+        )
     if speech is None:
         raise UsageError("only a dub follows the mouth of another video")
-    return say(speech, order.template, order.out, base, config, progress)
+    return say(speech, order.template, order.out, base, config, progress, stream=order.stream)
 
 
 def dub_into(

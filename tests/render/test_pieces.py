@@ -8,9 +8,10 @@ import textwrap
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from drawn_people import DrawnDetector, draw, noise_speech, speaking, tiny_base, write_video
+from drawn_people import DrawnDetector, coded, draw, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.config import RenderConfig
 from lipsync.errors import Cancelled
@@ -28,6 +29,12 @@ PIECES = RenderConfig(segment_s=0.8, seed=3)  # of 20 frames
 @pytest.fixture(scope="module")
 def base():
     return tiny_base()
+
+
+def coded(path):
+    """Every packet of every track with its time: all of a file but what is written about it."""
+    with av.open(str(path)) as file:
+        return [(p.stream_index, p.pts, p.dts, bytes(p)) for p in file.demux() if p.size]
 
 
 def images(path):
@@ -85,7 +92,7 @@ def test_a_killed_render_goes_on_and_gives_the_same_file(base, tmp_path):
     assert counting.pictures < 75 and result.frames == 75 and result.rendered == 73
     assert [p.frame for p in result.passed_through] == [50, 51]
     dub(video, noise_speech(3.0), tmp_path / "straight.mp4", base, PIECES, detector=DrawnDetector())
-    assert out.read_bytes() == (tmp_path / "straight.mp4").read_bytes()
+    assert coded(out) == coded(tmp_path / "straight.mp4")
     assert not list(tmp_path.glob(".*"))
 
 
@@ -132,7 +139,7 @@ def test_say_resumes_too(base, tmp_path):
     assert (tmp_path / ".out.mp4.pieces" / "00000.json").is_file()
     say(noise_speech(1.8), video, out, base, PIECES, detector=DrawnDetector())
     say(noise_speech(1.8), video, tmp_path / "straight.mp4", base, PIECES, detector=DrawnDetector())
-    assert out.read_bytes() == (tmp_path / "straight.mp4").read_bytes()
+    assert coded(out) == coded(tmp_path / "straight.mp4")
 
 
 def test_a_stream_has_the_same_frames_and_begins_early(base, tmp_path):
