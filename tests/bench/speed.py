@@ -1,22 +1,31 @@
-"""How fast the pixel model and a whole dub are on this machine, by stage, with peak memory.
+"""How fast the networks and the whole pipeline are on this machine, by stage, with peak memory, in one run.
 
-    python tests/bench/speed.py [--device auto] [--sizes 360 720 1080] [--seconds 4]
+    python tests/bench/speed.py [--device auto] [--sizes 360 720 1080 2160] [--seconds 4] [--peers]
 
-Prints a table and then one JSON line; asserts nothing. The footage is a virtual actor, rendered here.
+Times the pixel model alone; with --peers, beside it, stand-ins of two published systems' size, built here from
+published layer counts with random weights (they show cost, not quality). Then a whole dub at each height, each in a
+process of its own so that its peak memory is its own, and the floor: decoding and encoding the same pictures and
+nothing else. Prints a table and then one JSON line; asserts nothing. The footage is a virtual actor, rendered here.
+`cpu_s` counts processor time, which other work on the machine changes little; `factor` is real time over wall time and
+means little on a shared machine.
 """
 
 import argparse
 import json
+import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from data_prep.actors import cast, render_footage
 from lipsync.config import RenderConfig
-from lipsync.media import read_sound
+from lipsync.media import VideoWriter, probe, read_pictures
 from lipsync.model.base import Base, load_base
 from lipsync.model.sampler import SamplerConfig, sample
 from lipsync.render.dub import dub
@@ -25,51 +34,240 @@ from tests.model_helpers import random_batch
 TEXT = "Maybe we should both move the blue boat before the evening, and then buy some apples for the whole family."
 
 
-def network(base: Base, steps: int, repeats: int = 4) -> float:
-    """Windows a second of the pixel model alone, chunk after chunk."""
+class ConvStandIn(nn.Module):
+    """Of Wav2Lip's size: an encoder–decoder over 96 px pairs of pictures with skips, about 36 M parameters.
+
+    Published layer counts (Prajwal et al. 2020): 7 stages down to 1×1 at 512 channels, 7 up, sound of 512 joined in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        wide = [16, 32, 64, 128, 256, 512, 512]
+        self.down = nn.ModuleList()
+        before = 6
+        for k, w in enumerate(wide):
+            step = 1 if k == 0 else 2
+            layers = [nn.Conv2d(before, w, 3, step, 1), nn.BatchNorm2d(w), nn.ReLU()]
+            for _ in range(2 if 0 < k < 5 else 0):
+                layers += [nn.Conv2d(w, w, 3, 1, 1), nn.BatchNorm2d(w), nn.ReLU()]
+            self.down.append(nn.Sequential(*layers))
+            before = w
+        self.up = nn.ModuleList()
+        before = 512 + 512
+        for w, skip in zip([512, 512, 384, 256, 128, 64], wide[-2::-1], strict=True):
+            layers = [nn.ConvTranspose2d(before, w, 3, 2, 1, 1), nn.BatchNorm2d(w), nn.ReLU()]
+            for _ in range(2):
+                layers += [nn.Conv2d(w, w, 3, 1, 1), nn.BatchNorm2d(w), nn.ReLU()]
+            self.up.append(nn.Sequential(*layers))
+            before = w + skip
+        self.out = nn.Conv2d(before, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, 6, 96, 96)."""
+        skips = []
+        for layer in self.down:
+            x = layer(x)
+            skips.append(x)
+        x = torch.cat([x, torch.zeros_like(x)], 1)
+        for layer, skip in zip(self.up, skips[-2::-1], strict=True):
+            x = layer(x)
+            x = torch.cat([x[..., : skip.shape[-2], : skip.shape[-1]], skip], 1)
+        return self.out(x)
+
+
+class _Res(nn.Module):
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.GroupNorm(32, a), nn.SiLU(), nn.Conv2d(a, b, 3, 1, 1), nn.GroupNorm(32, b), nn.SiLU(),
+            nn.Conv2d(b, b, 3, 1, 1),
+        )  # fmt: skip
+        self.skip = nn.Conv2d(a, b, 1) if a != b else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (B, a, h, w) → (B, b, h, w)."""
+        return self.skip(x) + self.body(x)
+
+
+class _Attend(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = nn.TransformerDecoderLayer(width, 8, 6 * width, batch_first=True, norm_first=True)
+        self.sound = nn.Linear(384, width)
+
+    def forward(self, x: Tensor, sound: Tensor) -> Tensor:
+        """X (B, C, h, w), sound (B, T, 384)."""
+        tokens = self.layer(x.flatten(2).transpose(1, 2), self.sound(sound))
+        return tokens.transpose(1, 2).view_as(x)
+
+
+class LatentStandIn(nn.Module):
+    """Of MuseTalk's size: a latent U-net of some 820 M parameters and a VAE's decoder of 49 M, to 256×256.
+
+    U-net: 320, 640, 1280, 1280 channels at 32×32, two blocks a scale, three on the way up, attention to sound. Decoder:
+    512, 512, 256, 128 channels, three blocks a scale.
+
+    Published layer counts: Rombach et al. 2022 (the same U-net and decoder), Zhang et al. 2024.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        wide = [320, 640, 1280, 1280]
+        self.first, self.down, self.up = nn.Conv2d(8, 320, 3, 1, 1), nn.ModuleList(), nn.ModuleList()
+        skips, before = [320], 320
+        for k, w in enumerate(wide):
+            for _ in range(2):
+                self.down.append(nn.ModuleList([_Res(before, w), _Attend(w) if k < 3 else nn.Identity()]))
+                before = w
+                skips.append(w)
+            if k < 3:
+                self.down.append(nn.ModuleList([nn.Conv2d(w, w, 3, 2, 1)]))
+                skips.append(w)
+        self.middle = nn.ModuleList([_Res(1280, 1280), _Attend(1280), _Res(1280, 1280)])
+        for k, w in reversed(list(enumerate(wide))):
+            for n in range(3):
+                block = [_Res(before + skips.pop(), w), _Attend(w) if k < 3 else nn.Identity()]
+                block += [nn.Upsample(scale_factor=2), nn.Conv2d(w, w, 3, 1, 1)] if n == 2 and k else []
+                self.up.append(nn.ModuleList(block))
+                before = w
+        self.latent = nn.Conv2d(320, 4, 3, 1, 1)
+        layers: list[nn.Module] = [nn.Conv2d(4, 512, 3, 1, 1), _Res(512, 512), _Res(512, 512)]
+        before = 512
+        for k, w in enumerate((512, 512, 256, 128)):
+            for _ in range(3):
+                layers.append(_Res(before, w))
+                before = w
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(w, w, 3, 1, 1)] if k < 3 else []
+        self.decoder = nn.Sequential(*layers, nn.Conv2d(128, 3, 3, 1, 1))
+
+    def forward(self, x: Tensor, sound: Tensor) -> Tensor:
+        """X (B, 8, 32, 32), sound (B, 50, 384)."""
+        x = self.first(x)
+        skips = [x]
+        for block in self.down:
+            x = block[0](x)
+            x = block[1](x, sound) if len(block) > 1 and isinstance(block[1], _Attend) else x
+            skips.append(x)
+        x = self.middle[2](self.middle[1](self.middle[0](x), sound))
+        for block in self.up:
+            x = block[0](torch.cat([x, skips.pop()], 1))
+            x = block[1](x, sound) if isinstance(block[1], _Attend) else x
+            for layer in list(block)[2:]:
+                x = layer(x)
+        return self.decoder(self.latent(x))
+
+
+def per_frame(work: object, frames: int, repeats: int, device: torch.device) -> dict[str, float]:
+    """Frames a second and processor time a frame of `work()`, after one call to warm up."""
+    work()  # type: ignore[operator]
+    began, cpu = time.monotonic(), time.process_time()
+    for _ in range(repeats):
+        work()  # type: ignore[operator]
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    count = repeats * frames
+    wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
+    return {"per_s": round(count / wall_s, 2), "cpu_ms": round(1e3 * cpu_s / count, 1)}
+
+
+def network(base: Base, steps: int) -> dict[str, float]:
+    """The pixel model alone, chunk after chunk."""
     config = base.pixel.config
     batch = random_batch(1, config.chunk_frames, config.previous_frames + config.references, config)
     batch = type(batch)(**{k: v.to(base.device) for k, v in vars(batch).items()})
     windows = torch.zeros(1, config.chunk_frames, 3, config.size_px, config.size_px, device=base.device)
-    sample(base.pixel, batch, windows, SamplerConfig(steps=steps), torch.Generator())
-    began = time.monotonic()
-    for _ in range(repeats):
+
+    def work() -> None:
         sample(base.pixel, batch, windows, SamplerConfig(steps=steps), torch.Generator())
+
+    return per_frame(work, config.chunk_frames, 4, base.device)
+
+
+def peers(device: torch.device) -> dict[str, dict[str, float]]:
+    """The stand-ins, a frame at a time for the large one."""
+    out = {}
+    with torch.inference_mode():
+        small = ConvStandIn().to(device).eval()
+        pictures = torch.randn(8, 6, 96, 96, device=device)
+        name = f"stand-in of Wav2Lip's size ({sum(p.numel() for p in small.parameters()) / 1e6:.0f} M)"
+        out[name] = per_frame(lambda: small(pictures), 8, 2, device)
+        large = LatentStandIn().to(device).eval()
+        latents, sound = torch.randn(1, 8, 32, 32, device=device), torch.randn(1, 50, 384, device=device)
+        name = f"stand-in of MuseTalk's size ({sum(p.numel() for p in large.parameters()) / 1e6:.0f} M)"
+        out[name] = per_frame(lambda: large(latents, sound), 1, 1, device)
+    return out
+
+
+def floor(video: Path, out: Path) -> dict[str, float]:
+    """Decoding and encoding alone, as a dub does them."""
+    began, cpu, info = time.monotonic(), time.process_time(), probe(video)
+    with VideoWriter(
+        out, width=info.width, height=info.height, frame_rate=info.frame_rate, like=info, crf=RenderConfig().crf
+    ) as writer:
+        for picture in read_pictures(video):
+            writer.write(picture, pts=picture.pts)
+    return {"wall_s": round(time.monotonic() - began, 2), "cpu_s": round(time.process_time() - cpu, 2)}
+
+
+def measure(video: Path, out: Path, device: str) -> dict[str, object]:
+    """A dub and its floor; run in a process of its own."""
+    base = load_base("base", device)
+    dub(video, video, out, base, RenderConfig(segment_s=1))  # warm: imports, threads, caches
+    began, cpu = time.monotonic(), time.process_time()
+    result = dub(video, video, out, base, RenderConfig())
+    wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
+    found: dict[str, object] = {
+        "frames": result.frames,
+        "factor": round(result.duration_s / wall_s, 3),
+        "wall_s": round(wall_s, 2),
+        "cpu_s": round(cpu_s, 2),
+        "cpu_ms_a_frame": round(1e3 * cpu_s / result.frames, 1),
+        "stages_s": result.seconds,
+        "floor": floor(video, out),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
     if base.device.type == "cuda":
-        torch.cuda.synchronize()
-    return repeats * config.chunk_frames / (time.monotonic() - began)
+        found["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
+    return found
 
 
 def main() -> None:
     """See the file."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[360, 720, 1080])
+    parser.add_argument("--sizes", type=int, nargs="*", default=[360, 720, 1080, 2160])
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--one", type=Path, nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.one:
+        print(json.dumps(measure(*args.one, args.device)))
+        return
     base = load_base("base", args.device)
-    parameters = sum(p.numel() for m in (base.shape, base.pixel) for p in m.parameters()) / 1e6
     found: dict[str, object] = {
+        "bench": "speed",
         "device": str(base.device),
         "threads": torch.get_num_threads(),
-        "parameters_m": parameters,
+        "load": round(os.getloadavg()[0], 1),
+        "parameters_m": round(sum(p.numel() for m in (base.shape, base.pixel) for p in m.parameters()) / 1e6, 2),
     }
     for steps in (1, 2, 4):
-        found[f"network_{steps}_steps_per_s"] = round(network(base, steps), 1)
-        print(f"network alone, {steps} step(s): {found[f'network_{steps}_steps_per_s']} windows/s")
+        found[f"network_{steps}"] = network(base, steps)
+        print(f"network alone, {steps} step(s): {found[f'network_{steps}']}")
+    if args.peers:
+        for name, values in peers(base.device).items():
+            found[name] = values
+            print(f"{name}: {values}")
     with tempfile.TemporaryDirectory() as folder:
+        words = TEXT[: max(12, round(12 * args.seconds))]
         for height in args.sizes:
             file = Path(folder) / f"{height}.mp4"
-            render_footage(cast()[1], TEXT[:48], file, size_px=(height * 16 // 9, height), seed=1)
-            sound = read_sound(file, sample_rate_hz=None)
-            result = dub(file, sound, Path(folder) / "out.mp4", base, RenderConfig()).as_dict()
-            total = result["seconds"]["plan"] + result["seconds"]["render"]  # rendering contains generating and pasting
-            result["factor"] = result["duration_s"] / total
-            found[f"dub_{height}p"] = {"real_time_factor": round(result["factor"], 3), "seconds": result["seconds"]}
-            print(f"dub {height}p: {result['factor']:.2f} × real time; seconds by stage: {result['seconds']}")
-    found["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    if base.device.type == "cuda":
-        found["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
-    print(json.dumps({"bench": "speed"} | found))
+            render_footage(cast()[1], words, file, size_px=(height * 16 // 9 // 2 * 2, height), seed=1)
+            command = [sys.executable, __file__, "--device", args.device, "--one", file, Path(folder) / "out.mp4"]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[f"dub_{height}p"] = json.loads(done.stdout.splitlines()[-1])
+            print(f"dub {height}p: {found[f'dub_{height}p']}")
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
