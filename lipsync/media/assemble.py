@@ -10,7 +10,7 @@ else it appears when it is whole.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -108,6 +108,7 @@ class Assembler:
         sound: heard on the pictures' clock; None: no sound.
         copied: a file whose sound is `sound`, unchanged: copied if MP4 can hold its codec.
         stamp: container tags.
+        seal: is given the finished file, still under its temporary name, to change in place; not used with `stream`.
 
     Raises:
         MediaError: cannot be written, or a piece that does not fit.
@@ -125,8 +126,9 @@ class Assembler:
         tracks: bool = True,
         stamp: dict[str, str] | None = None,
         stream: bool = False,
+        seal: Callable[[Path], None] | None = None,
     ) -> None:
-        self.path, self.like, self.time_base = out, like, time_base
+        self.path, self.like, self.time_base, self.seal = out, like, time_base, seal
         self.sound, self.copied, self.stamp, self.stream = sound, copied, stamp or {}, stream
         self.tracks = tracks and not like.is_still
         self.shift = max(0, -first_pts)  # MP4 shows nothing before zero
@@ -178,6 +180,8 @@ class Assembler:
             self.container.close()
             self._stack.close()
             if self.file is not None:
+                if self.seal is not None:
+                    self.seal(self.file.part)
                 self.file.keep()
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{self.path}: writing failed at the end ({error.strerror})") from error

@@ -98,6 +98,16 @@ def sign(source: Path, target: Path, details: dict[str, Any] | None = None, titl
         ) from error
 
 
+def seal(path: Path, title: str, details: dict[str, Any]) -> None:
+    """Put content credentials into a finished file, in place. Raises MediaError: see `sign`."""
+    signed = path.with_name(f"{path.stem}.signed{path.suffix}")
+    try:
+        sign(path, signed, {**details, "signed_at": datetime.now(UTC).isoformat(timespec="seconds")}, title)
+        os.replace(signed, path)
+    finally:
+        signed.unlink(missing_ok=True)
+
+
 def read_credentials(path: Path) -> Credentials:
     """What a file says of itself, checked against its bytes. Raises MediaError where there is no such file."""
     path = Path(path)

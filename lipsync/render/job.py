@@ -26,11 +26,12 @@ from lipsync.model.base import Base
 from lipsync.progress import Cancelled, Progress
 from lipsync.render.blocks import Carry, Start
 from lipsync.render.composite import Compositor
+from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
 from lipsync.render.overlap import Ahead
 from lipsync.render.pieces import Pieces, Record
 from lipsync.render.plan import Plan, References, read_references
-from lipsync.render.result import RenderResult, stamp_of, summarise
+from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
 from lipsync.render.sequence import AnyPicture, Renderer, Sequence
 from lipsync.types import Sound, VideoInfo
 
@@ -273,6 +274,7 @@ class Production:
             tracks=self.tracks,
             stamp=stamp_of(self.base),
             stream=self.stream,
+            seal=lambda part: seal(part, self.out.name, details_of(self.base, self.config)),
         )
 
     def _end(self, assembler: Assembler, records: list[Record]) -> None:

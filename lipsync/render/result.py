@@ -59,6 +59,12 @@ def stamp_of(base: Base) -> dict[str, str]:
     return {"comment": sentence, "description": sentence}
 
 
+def details_of(base: Base, config: RenderConfig) -> dict[str, Any]:
+    """What a render states in its content credentials."""
+    made_by = {"base": base.name, "base_hash": base.hash, "person": base.person}
+    return made_by | {"seed": config.seed, "steps": config.steps}
+
+
 def summarise(
     out: Path,
     info: VideoInfo,

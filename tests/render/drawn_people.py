@@ -5,6 +5,7 @@ Nothing here looks like a person; it gives the renderer pictures in which every 
 
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import torch
@@ -130,3 +131,10 @@ def tiny_base(size_px=32, seed=0):
     flat[0] *= np.sign(flat[0].sum())
     shape.set_space(ShapeSpace(np.zeros(62), flat, np.array([0.4, 0.05])))
     return Base("tiny", shape, pixel, "0" * 64)
+
+
+def coded(path):
+    """Every coded packet of a file, and its tags: all of it but the signature, in which no two files are alike."""
+    with av.open(str(path)) as file:
+        packets = [(p.stream.index, p.pts, p.dts, bytes(p)) for p in file.demux() if p.size]
+        return packets, dict(file.metadata)
