@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from data_prep.looks import NOT_TOLD, tell_apart
 from data_prep.quality import brightness, clip_score, hidden_reason, sharpness, span_reason, window_reason
 from data_prep.segments import Cut, Followed, Segment, read_followed
 from data_prep.sights import judge_pictures, unpack
-from data_prep.speaker import file_sync, score_curve, silent_rivals
+from data_prep.speaker import file_sync, judge_curve, silent_rivals
 from data_prep.voice_activity import voice_activity
 from lipsync.errors import DatasetError, MediaError, NoFaceError, SpeechError
 from lipsync.media import read_frames, read_sound, write_wav
@@ -192,7 +193,9 @@ def _judged(cuts: list[Cut], sound: Sound, info: VideoInfo, tools: Tools, result
         if reason:
             result.dropped.append(Dropped(span.start_s, span.end_s, reason))
         else:
-            found.append(_Candidate(cut, person, share, score_curve(span, heard, sound.start_s, gap_s, reach)))
+            windows = partial(read_windows, cut)
+            curve = judge_curve(tools.judge, span, windows, heard, sound.start_s, gap_s, reach)
+            found.append(_Candidate(cut, person, share, curve))
     losers = silent_rivals([c.span for c in found], [float(c.curve.max()) for c in found])
     found = _without(found, losers, "not speaking", result)
     lengths_s = [c.span.end_s - c.span.start_s + gap_s for c in found]

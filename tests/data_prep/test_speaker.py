@@ -3,9 +3,10 @@ import planted_faces as planted
 import pytest
 
 from data_prep.clips import Span
-from data_prep.speaker import EnergyJudge, file_sync, score_curve, silent_rivals
+from data_prep.speaker import EnergyJudge, LipJudge, file_sync, judge_curve, score_curve, silent_rivals
 from lipsync.faces.align import MOUTH, HeadPose
 from lipsync.faces.template import HEAD
+from lipsync.model.judge import Judge, JudgeConfig
 from lipsync.types import Sound
 
 
@@ -120,3 +121,16 @@ def test_sound_that_runs_away_is_dropped_and_a_constant_offset_is_not():
         assert not sync.drifts
     one_off = [peak(2, 0.8)] * 4 + [peak(9, 0.8)] * 2 + [peak(2, 0.8)] * 4
     assert not file_sync(one_off, [10.0] * 10, judge).drifts
+
+
+def test_the_judge_of_lips_gives_a_value_for_every_frame_of_lag_and_none_for_too_short_a_span():
+    lips = LipJudge(Judge(JudgeConfig()).eval())
+    sound = planted.voice_of(planted.mouth_course(4.0, 1))
+    windows = np.random.default_rng(0).integers(0, 255, (100, 128, 128, 3), np.uint8)
+    for rate in (25, 50):
+        span = span_of(planted.mouth_course(100 / rate, 1), rate=rate)
+        reach = round(0.48 * rate)
+        curve = judge_curve(lips, span, lambda: windows, lips.heard(sound), 0.0, 1 / rate, reach)
+        assert curve.shape == (2 * reach + 1,) and np.isfinite(curve).all() and np.ptp(curve) > 0
+    short = span_of(planted.mouth_course(0.4, 1))
+    assert (judge_curve(lips, short, lambda: windows[:10], lips.heard(sound), 0.0, 0.04, 12) == -1).all()
