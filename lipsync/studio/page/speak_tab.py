@@ -61,6 +61,8 @@ def _how() -> tuple[gr.Dropdown, gr.File, list[Any]]:
     usual = RenderConfig()
     voice = gr.Dropdown(label="Voice", choices=voices(), value=voices()[0][1], filterable=True)
     recording = gr.File(label="Or a recording of the speech (replaces text and voice)", file_types=SPOKEN, height=150)
+    spoken = gr.Audio(label="Or speak it here", sources=["microphone"], type="filepath", format=None)
+    spoken.change(lambda path: path, spoken, recording, show_progress="hidden")
     with gr.Accordion("More", open=False):
         speed = gr.Slider(0.5, 2.0, value=1.0, step=0.05, label="Speed of the speech")
         seed = gr.Number(value=usual.seed, precision=0, minimum=0, label="Seed: the same gives the same video")
