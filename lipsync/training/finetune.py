@@ -5,7 +5,7 @@ vector of the shape model), then the look (low-rank changes of the pixel model).
 out; the step that does best on it is kept (see person.py), and step 0, the base itself, competes.
 
     OUT.run/plan.json             base, clips and settings: a resumed run must have the same
-    OUT.run/{shape,pixel}/        log.jsonl, state, best weights, before.json (the base's readings), done.json
+    OUT.run/{shape,pixel}/        plan.json (steps), log.jsonl, state, best weights, before.json (the base), done.json
     OUT.run/samples/              what it looks like (see watch.py)
 """
 
@@ -30,7 +30,14 @@ from lipsync.progress import Progress, Silent
 from lipsync.training.clipstore import Clip
 from lipsync.training.loop import LoopConfig, TrainState, probe_step_s, train
 from lipsync.training.person import PersonPixels, PersonShape
-from lipsync.training.person_setup import hold_out, pixel_task, planned_steps, shape_task, usable_clips
+from lipsync.training.person_setup import (
+    hold_out,
+    pixel_task,
+    planned_evaluations,
+    planned_steps,
+    shape_task,
+    usable_clips,
+)
 from lipsync.training.references import choose_references
 from lipsync.training.watch import write_samples
 
@@ -40,7 +47,10 @@ SHAPE_CARD = {
     "closes_on_p_b_m": "closes_on_p_b_m",
     "silent_motion": "silent_motion_of_shape",
 }
-PIXEL_CARD = ("mouth_error_grey", "mouth_sharpness", "inner_mouth_detail", "cross_sync", "cross_sharpness")
+PIXEL_CARD = (
+    *("mouth_error_grey", "mouth_sharpness", "inner_mouth_detail"),
+    *("cross_sync", "cross_judge", "cross_sharpness", "silent_motion"),
+)
 
 
 @dataclass(frozen=True)
@@ -179,7 +189,7 @@ def _same_run(run: Path, base: Base, clips: list[Clip], config: FinetuneConfig, 
     plan = json.loads(json.dumps(plan))
     if not resume:
         for part in ("shape", "pixel"):
-            for name in ("done.json", "before.json", "state.safetensors", "log.jsonl"):
+            for name in ("done.json", "before.json", "plan.json", "state.safetensors", "log.jsonl"):
                 (run / part / name).unlink(missing_ok=True)
         for sample in (run / "samples").glob("step_*.png"):
             sample.unlink()
@@ -272,21 +282,26 @@ def _run(
     """Train one of the two, `run.name` says which; a run that was finished before is only read."""
     loop = _loop(config, run.name)
     before_file, best, done = run / "before.json", run / "best.safetensors", run / "done.json"
+    plan_file = run / "plan.json"
     if resume and done.is_file():
         found = json.loads(done.read_text(encoding="utf-8"))
         return _Stage(load_file(best), found["before"], found["after"], found["steps"], found["best_step"])
-    if resume and before_file.is_file():
+    if resume and before_file.is_file() and plan_file.is_file():
         before = task.start = json.loads(before_file.read_text(encoding="utf-8"))
+        plan = json.loads(plan_file.read_text(encoding="utf-8"))
     else:
         run.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
         before = task.evaluate()
         if on_evaluate:
             on_evaluate(TrainState())
+        evaluations = planned_evaluations(config, run.name, time.monotonic() - began)
         task.export(best)
         _write_json(before_file, before)
+        plan = {"steps": loop.steps or planned_steps(config, run.name, probe_step_s(task)), "evaluations": evaluations}
+        _write_json(plan_file, plan)
+    loop = replace(loop, **plan)
     goes_on = resume and (run / "state.safetensors").is_file()
-    if not loop.steps and not goes_on:
-        loop = replace(loop, steps=planned_steps(config, run.name, probe_step_s(task)))
     state = train(
         task,
         loop,

@@ -1,11 +1,13 @@
 """The two tasks of learning a person: their way of speaking, and their look. Low-rank weights alone are trained.
 
     score of the shape  = correlation − ¼·|1 − spread| + ½·min(0, closes − closes₀) − ¼·max(0, idle − idle₀)
-    score of the pixels = 1 − error/error₀ + |1 − sharp₀| − |1 − sharp| + 2·min(0, cross − cross₀)
+    score of the pixels = 1 − error/error₀ + |1 − sharp₀| − |1 − sharp|
+                          + 2·min(0, cross − cross₀) + min(0, sync − sync₀)
 
 with ₀ the base's readings on the same held-out footage: closes is how surely lips close on p, b, m of others' speech,
 idle how much the mouth moves in silence, cross the correlation of the mouth that was made with the one that others'
-speech asks for. So no step is kept that bought likeness with sync; a base that nothing beats scores 0 in pixels.
+speech asks for, sync what the scoring judge says of the two (sync/judge.py). So no step is kept that bought likeness
+with sync; a base that nothing beats scores 0 in pixels.
 """
 
 from collections.abc import Sequence
@@ -17,15 +19,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lipsync.model.judge import Judge
 from lipsync.model.low_rank import low_rank_tensors
 from lipsync.model.pixel import Batch, PixelModel
 from lipsync.model.sampler import SamplerConfig, sample
 from lipsync.model.speech_to_shape import STEP_RATE_HZ, ShapeModel, predict_shape
 from lipsync.speech.features import MEL_RATE_HZ, MEL_SILENCE
+from lipsync.sync.judge import crop_mouths, judge_sync
 from lipsync.sync.offset import correlation
 from lipsync.training.foreign import ForeignSound, ForeignSpeech, Puppet, chance_of_order, closes_on_bilabials
 from lipsync.training.loop import StepResult
-from lipsync.training.pixel_task import PixelTask, PixelTaskConfig, laplacian, to_device
+from lipsync.training.pixel_task import LipReader, PixelTask, PixelTaskConfig, laplacian, to_device
 from lipsync.training.reader import MouthReader, read_openings
 from lipsync.training.shape_task import ShapeClip, ShapeTask, ShapeTaskConfig, opening_weights
 from lipsync.training.windows import WindowClip
@@ -140,6 +144,8 @@ class PersonPixels(PixelTask):
         foreign, teacher: speech of others to learn with, and the reader that says how far the mouth is open; both None
             for own sound alone.
         scored, judge: the same to score with: other lines, another reader. None where no voice is installed.
+        lip_reader: the supervising judge, whose terms are those of pretraining; it takes the teacher's place.
+        scorer: the judge that only scores.
         puppets, held_puppets: the clips, ready to be driven.
     """
 
@@ -158,8 +164,11 @@ class PersonPixels(PixelTask):
         judge: MouthReader | None = None,
         foreign_share: float = 0.0,
         foreign_weight: float = 0.0,
+        lip_reader: LipReader | None = None,
+        scorer: Judge | None = None,
     ) -> None:
-        super().__init__(model, train, held_out, config)
+        super().__init__(model, train, held_out, config, lip_reader)
+        self.scorer = scorer
         self.puppets, self.held_puppets = puppets, held_puppets
         self.foreign, self.teacher, self.scored, self.judge = foreign, teacher, scored, judge
         self.share, self.foreign_weight = foreign_share, foreign_weight
@@ -186,8 +195,12 @@ class PersonPixels(PixelTask):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             x_hat = self.model(x_t.contiguous(), t, batch).float()
         made = batch.mask * x_hat + (1 - batch.mask) * x
-        asked = (driven.opening[0].to(self.device) - self.teacher.mean) / self.teacher.spread
-        sync = F.smooth_l1_loss(self.teacher.standard(made[0]), asked.clamp(-2, 4))
+        if self.reader is not None:
+            none_own = torch.zeros(len(x), device=self.device)
+            sync = self.read(made, x, driven.asked.to(self.device), none_own)["follow"]
+        else:
+            asked = (driven.opening[0].to(self.device) - self.teacher.mean) / self.teacher.spread
+            sync = F.smooth_l1_loss(self.teacher.standard(made[0]), asked.clamp(-2, 4))
         texture = (_detail(made) - _detail(x)).abs()
         return sync, texture, f"{driven.name} with others' speech"
 
@@ -202,6 +215,7 @@ class PersonPixels(PixelTask):
         score = 1 - found["mouth_error_grey"] / max(start["mouth_error_grey"], 1e-6)
         score += abs(1 - start["mouth_sharpness"]) - abs(1 - found["mouth_sharpness"])
         score += 2 * min(0.0, found.get("cross_sync", 0.0) - start.get("cross_sync", 0.0))
+        score += min(0.0, found.get("cross_judge", 0.0) - start.get("cross_judge", 0.0))
         return {"score": score} | found
 
     def _own(self) -> dict[str, float]:
@@ -221,17 +235,22 @@ class PersonPixels(PixelTask):
         }
 
     def _cross(self, scored: ForeignSound, judge: MouthReader) -> dict[str, float]:
-        follows, sharp = [], []
+        follows, sharp, judged = [], [], []
         for i, puppet in enumerate(self.held_puppets[:2]):
             line = i % len(scored.lines)
-            made, _, asked = scored.perform(self.model, puppet, line, min(PERFORM_S, scored.lines[line].duration_s))
+            seconds = min(PERFORM_S, scored.lines[line].duration_s)
+            made, times_s, asked = scored.perform(self.model, puppet, line, seconds)
+            if self.scorer is not None:
+                crops = crop_mouths(made, self.scorer.config.size_px)
+                judged.append(judge_sync(self.scorer, crops, times_s, scored.lines[line].mel).score)
             follows.append(correlation(read_openings(judge, made), asked))
             sharp.append(float(_detail(_tensor(made)) / _detail(_tensor(puppet.windows)).clamp_min(1e-6)))
             if i == 0:
                 self.performed = made
         still, _, _ = scored.perform(self.model, self.held_puppets[0], -1, SILENT_S)
         usable = [f for f in follows if np.isfinite(f)]
-        return {
+        found = {"cross_judge": float(np.mean(judged))} if judged else {}
+        return found | {
             "cross_sync": float(np.mean(usable)) if usable else 0.0,
             "cross_sharpness": float(np.mean(sharp)),
             "silent_motion": float(read_openings(judge, still).std()) / judge.spread,

@@ -10,15 +10,17 @@ from lipsync.errors import DatasetError
 from lipsync.model.base import Base
 from lipsync.model.low_rank import add_low_rank, changed_copy
 from lipsync.model.sampler import fast_bfloat16
+from lipsync.sync.judge import judge_file, load_judge
 from lipsync.training.clipstore import Clip, load_clips
 from lipsync.training.foreign import LEARNED_WITH, SCORED_BY, ForeignSound, Puppet, speak_lines
 from lipsync.training.person import PersonPixels, PersonShape
-from lipsync.training.pixel_task import PixelTaskConfig
+from lipsync.training.pixel_task import LipReader, PixelTaskConfig
 from lipsync.training.reader import reader_correlation, teach_reader
 from lipsync.training.shape_task import ShapeTaskConfig, shape_clips
 from lipsync.training.windows import WindowTaskConfig, load_windows
 
-FILL = 0.8  # share of the minutes that steps may take; the rest is for evaluating and samples
+FILL = 0.8  # share of the minutes that steps may take
+EVALUATE = 0.15  # share that evaluating and samples may take
 
 
 def usable_clips(dataset: Path, config: FinetuneConfig) -> list[Clip]:
@@ -106,6 +108,10 @@ def pixel_task(
         judge=readers[1],
         foreign_share=config.foreign_share,
         foreign_weight=config.foreign_weight,
+        lip_reader=LipReader(load_judge("supervisor"), base.shape.space)
+        if judge_file("supervisor").is_file()
+        else None,
+        scorer=load_judge("scorer", str(device)) if judge_file("scorer").is_file() else None,
     )
     task.judge_correlation = reader_correlation(
         readers[1], [p.windows for p in held_puppets], [p.opening for p in held_puppets]
@@ -122,3 +128,12 @@ def planned_steps(config: FinetuneConfig, part: str, step_s: float) -> int:
         else (config.pixel_steps, config.most_pixel_steps)
     )
     return wanted or max(1, min(int(FILL * share * config.minutes * 60 / step_s), most))
+
+
+def planned_evaluations(config: FinetuneConfig, part: str, evaluate_s: float) -> int:
+    """How often "shape" or "pixel" is evaluated when once takes `evaluate_s`; as set where the steps are set too."""
+    share = config.shape_share if part == "shape" else 1 - config.shape_share
+    if config.shape_steps if part == "shape" else config.pixel_steps:
+        return config.evaluations
+    fitting = int(EVALUATE * share * config.minutes * 60 / max(evaluate_s, 1e-6))
+    return max(1, min(fitting, config.evaluations))

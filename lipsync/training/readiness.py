@@ -22,7 +22,14 @@ from lipsync.model.base import DEFAULT_BASE, Base, load_base, pick_device
 from lipsync.progress import Progress, Silent, format_s
 from lipsync.training.clipstore import Clip
 from lipsync.training.loop import probe_step_s
-from lipsync.training.person_setup import hold_out, pixel_task, planned_steps, shape_task, usable_clips
+from lipsync.training.person_setup import (
+    hold_out,
+    pixel_task,
+    planned_evaluations,
+    planned_steps,
+    shape_task,
+    usable_clips,
+)
 from lipsync.training.reader import teach_reader
 from lipsync.training.shape_task import shape_clips
 
@@ -156,7 +163,7 @@ def _measure(base: Base, clips: list[Clip], config: FinetuneConfig, device: str)
     shape_steps = planned_steps(config, "shape", shape_step_s)
     pixel_steps = planned_steps(config, "pixel", pixel_step_s)
     seconds = shape_steps * shape_step_s + pixel_steps * pixel_step_s
-    seconds += readers_s + (config.evaluations + 1) * evaluate_s
+    seconds += readers_s + (planned_evaluations(config, "pixel", evaluate_s) + 1) * evaluate_s
     rest = sum(c.record.frames for c in clips) - sum(c.record.frames for c in few)
     if device.startswith("cuda"):
         peak_bytes = float(torch.cuda.max_memory_reserved())
