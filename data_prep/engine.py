@@ -27,6 +27,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+def _unheard(_: float) -> None:
+    """Nobody listens to how far a task is."""
+
+
 @dataclass
 class Tools:
     """What tasks work with; the detector and the judge that `config` names are opened where they are first used.
@@ -37,7 +41,7 @@ class Tools:
     config: PrepareConfig
     given_detector: FaceDetector | None = None
     given_judge: SyncJudge | None = None
-    reach: Callable[[float], None] = field(default=lambda _: None, repr=False)
+    reach: Callable[[float], None] = field(default=_unheard, repr=False)
 
     @cached_property
     def detector(self) -> FaceDetector:
@@ -143,7 +147,7 @@ def open_engine(name: str, tools: Tools, workers: int) -> Engine:
 
 
 def _portable(tools: Tools) -> Tools:
-    return Tools(tools.config, tools.given_detector, tools.given_judge)
+    return Tools(tools.config, tools.given_detector, tools.given_judge)  # without what is open, and who listens
 
 
 _TOOLS: dict[int, Tools] = {}  # of a worker process, by hash of its settings
