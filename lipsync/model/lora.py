@@ -169,7 +169,12 @@ def merge_adapter(base: Base, adapter: Adapter, name: str) -> Path:
     """Write base and adapter as one new base called `name`, with the consent record in its files; returns its folder.
 
     The style vector is folded into the layers that read it, so the new base needs none.
+
+    Raises:
+        CheckpointError: the name is none, or taken. ConsentError: see check_adapter.
     """
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise CheckpointError(f"a base cannot be called {name!r}; give a plain name, such as ada")
     folder = checkpoints_folder() / name
     if folder.exists():
         raise CheckpointError(f"{folder} is there already; choose another name")
