@@ -63,7 +63,7 @@ def cover_colours(rng: np.random.Generator, window: Picture, other: Picture, kin
         tone = np.median(window[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3), 0) * rng.uniform(0.7, 1.25)
         tone = tone + rng.normal(0, 5, 3)
     elif rng.random() < 0.4:
-        return np.rot90(other, rng.integers(4)).astype(np.float32)
+        return np.rot90(other, int(rng.integers(4))).astype(np.float32)
     else:
         tone = rng.uniform(10, 90, 1).repeat(3) + rng.normal(0, 6, 3) if kind == "ball" else rng.uniform(0, 255, 3)
     coarse = cv2.resize(rng.normal(0, 1, (4, 4, 1)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
@@ -130,7 +130,7 @@ def vary(rng: np.random.Generator, picture: Picture) -> Picture:
     if rng.random() < 0.5:
         coded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])[1]
         out = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-    return out
+    return np.asarray(out)
 
 
 def make_batch(rng: np.random.Generator, windows: np.ndarray, count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -81,8 +81,8 @@ def sustained_share(samples: np.ndarray) -> float:
     frames = round(HOLD_S * SAMPLE_RATE_HZ / _TONE_HOP)
     if near.shape[1] < frames:
         return 0.0
-    held = cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((1, frames), np.uint8), borderValue=0)
-    return float(((held & peak).sum(0) >= 2).mean())
+    held = np.asarray(cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((1, frames), np.uint8), borderValue=0))
+    return float((np.logical_and(held, peak).sum(0) >= 2).mean())
 
 
 def second_voice_share(samples: np.ndarray, spoken: np.ndarray) -> float:

@@ -38,8 +38,9 @@ class Bars:
 
 
 def unpack(pictures: Sequence[bytes]) -> list[np.ndarray]:
-    """JPEGs as uint8 (H, W, 3), RGB."""
-    return [cv2.imdecode(np.frombuffer(p, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1] for p in pictures]
+    """JPEGs as uint8 (H, W, 3), RGB; what is no picture is left out."""
+    found = [cv2.imdecode(np.frombuffer(p, np.uint8), cv2.IMREAD_COLOR) for p in pictures]
+    return [np.asarray(picture)[:, :, ::-1] for picture in found if picture is not None]
 
 
 def find_bars(pictures: Sequence[np.ndarray], config: CheckConfig) -> Bars:
