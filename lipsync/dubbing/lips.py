@@ -1,6 +1,7 @@
 """The lips' stage: the renderer hears the new voices alone, without music or noise, and leaves lips.mp4.
 
-It is done again when voices, video, models or settings change; a new background or loudness changes no picture.
+It is done again when voices, video, models or settings change; a new background or loudness changes no picture. One
+that was stopped goes on with the piece in which it stopped (lipsync/render/pieces.py).
 """
 
 import json
@@ -11,8 +12,6 @@ from typing import Any
 
 from lipsync.dubbing.folder import WorkFolder, content, write_json
 from lipsync.dubbing.order import DubOrder
-from lipsync.errors import SpeechError
-from lipsync.media import read_sound
 from lipsync.model.base import Base
 from lipsync.progress import Progress
 from lipsync.render.dub import dub
@@ -28,10 +27,7 @@ def render_lips(
     inputs = [video_id, content(folder["speech.wav"]), base.hash, base.person, asdict(order.render)]
 
     def make() -> None:
-        speech = read_sound(folder["speech.wav"], sample_rate_hz=None)
-        if speech is None:
-            raise SpeechError(f"{folder['speech.wav']}: holds no sound; delete it to have it made anew")
-        result = dub(order.video, speech, folder[LIPS], base, order.render, progress)
+        result = dub(order.video, folder["speech.wav"], folder[LIPS], base, order.render, progress)
         write_json(folder[ACCOUNT], result.as_dict())
 
     folder.stage("lips", inputs, [LIPS, ACCOUNT], make)

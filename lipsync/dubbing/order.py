@@ -114,6 +114,19 @@ def fit_warnings(placements: list[Placement]) -> list[str]:
 
 def account(number: int, speaker: str, text: str, voice: str, natural_s: float, p: Placement) -> DubbedSegment:
     """The row of one sentence; times to the millisecond."""
-    times = [round(t, 3) for t in (p.slot.start_s, p.slot.end_s, p.start_s, p.end_s, natural_s)]
-    more = [round(value, 3) for value in (p.rate, p.borrowed_s, p.missing_s, p.outside_s)]
-    return DubbedSegment(number, speaker, text, voice, *times, *more, p.in_slot)
+    return DubbedSegment(
+        number=number,
+        speaker=speaker,
+        text=text,
+        voice=voice,
+        slot_start_s=round(p.slot.start_s, 3),
+        slot_end_s=round(p.slot.end_s, 3),
+        start_s=round(p.start_s, 3),
+        end_s=round(p.end_s, 3),
+        natural_s=round(natural_s, 3),
+        rate=round(p.rate, 3),
+        borrowed_s=round(p.borrowed_s, 3),
+        missing_s=round(p.missing_s, 3),
+        outside_s=round(p.outside_s, 3),
+        in_slot=p.in_slot,
+    )

@@ -63,10 +63,10 @@ class _Coder:
     """An AAC track, coded up to where the pictures are, so that both lie interleaved."""
 
     def __init__(self, container: OutputContainer, sound: Sound) -> None:
-        self.samples = sound.samples.reshape(len(sound.samples), -1)
-        channels, self.rate = self.samples.shape[1], sound.sample_rate_hz
-        if channels not in _LAYOUTS or not len(self.samples):
-            raise MediaError(f"sound of {len(self.samples)} samples in {channels} channels cannot be written")
+        channels = 1 if sound.samples.ndim == 1 else sound.samples.shape[1]
+        if channels not in _LAYOUTS or not len(sound.samples):
+            raise MediaError(f"sound of {len(sound.samples)} samples in {channels} channels cannot be written")
+        self.samples, self.rate = sound.samples.reshape(-1, channels), sound.sample_rate_hz
         self.layout, self.at, self.container = _LAYOUTS[channels], 0, container
         coded = self.rate if self.rate in _AAC_RATES_HZ else 48000
         self.resampler = AudioResampler("fltp", self.layout, coded)

@@ -27,6 +27,7 @@ QUIET_DB = 22.0  # a background this far under the speech is a quiet room
 FRAME_S = 0.02
 LEAST_ROOM_S = 0.3  # of sound without speech, to know the room
 ROOM_SHARE = 0.1  # the quietest share of frames, where no pause is long enough
+LONG = 1 << 24  # samples by window: from here on flanks are made in passes
 
 Span = tuple[float, float]
 
@@ -73,7 +74,7 @@ def envelope(sound: Sound, spans: Sequence[Span]) -> np.ndarray:
     window = np.asarray(hann(width))
     padded = np.pad(inside, width // 2, mode="edge")
     sums = np.concatenate([[0.0], np.cumsum(padded, dtype=np.float64)])
-    if length * width < 1 << 24:
+    if length * width < LONG:
         return np.convolve(padded, window / window.sum(), "valid").astype(np.float32)
     half = width // 2 + 1  # two box filters make the same kind of flank in one pass each
     box = (sums[half:] - sums[:-half]) / half

@@ -143,7 +143,7 @@ def _times(row: str, number: int) -> tuple[float, float] | None:
 def _seconds(parts: Sequence[str | None]) -> float:
     hours, minutes, seconds, decimals = parts
     whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
-    return whole + int((decimals or "0").ljust(3, "0")) / 1000
+    return (whole * 1000 + int((decimals or "0").ljust(3, "0"))) / 1000
 
 
 def _check_head(rows: list[str], first: int, is_vtt: bool) -> None:

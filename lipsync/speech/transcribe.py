@@ -51,12 +51,16 @@ def transcribe(
     words: list[Timed] = []
     for segment in found:
         rows = segment.words or []
-        words += [Timed(w.word, sound.start_s + w.start, sound.start_s + w.end) for w in rows if w.word.strip()]
+        words += [_timed(w, sound.start_s) for w in rows if w.word.strip()]
         progress.advance(segment.end - segment.start, segment.text.strip()[:40])
     progress.done()
     if not words:
         raise SpeechError(f"nothing is said in these {sound.duration_s:.1f} s that {model} understands")
     return Transcript(tuple(group_words(words)), info.language)
+
+
+def _timed(word: Any, start_s: float) -> Timed:
+    return Timed(word.word, start_s + float(word.start), start_s + float(word.end))
 
 
 def _open(folder: Path, device: str) -> Any:

@@ -97,26 +97,27 @@ class ModelTranslator:
             ) from error
         return model.eval()
 
-    def _code(self, language: str) -> str:
-        """The tokenizer's code of a language such as "hi". Raises SpeechError."""
+    def _code(self, language: str) -> tuple[str, str]:
+        """The tokenizer's code and token of a language such as "hi". Raises SpeechError."""
         base = language.replace("_", "-").split("-")[0].lower()
-        base = "zh" if base == "cmn" else base
-        tokenizer = self._tokenizer
-        tokens = set(getattr(tokenizer, "additional_special_tokens", [])) | set(tokenizer.get_added_vocab())
-        for code in (NLLB_CODES.get(base, ""), language, base):
-            if code and (code in tokens or f"__{code}__" in tokens):
-                return code
+        base, tokenizer = "zh" if base == "cmn" else base, self._tokenizer
+        rows = [(code, code) for code in (NLLB_CODES.get(base, ""), language) if "_" in code]
+        for code, token in [*rows, (base, f"__{base}__")]:
+            if tokenizer.convert_tokens_to_ids(token) not in (None, tokenizer.unk_token_id):
+                return code, token
         raise SpeechError(f"{self.name} does not know the language {language!r}")
 
     def translate(self, wishes: Sequence[Wish], source: str, target: str) -> list[list[str]]:
         """See Translator. Glossary terms are put into the source text, where these models mostly keep them."""
         tokenizer = self._tokenizer
-        tokenizer.src_lang = self._code(source)
-        target_code = self._code(target)
-        token = target_code if target_code in tokenizer.get_added_vocab() else f"__{target_code}__"
+        tokenizer.src_lang, token = self._code(source)[0], self._code(target)[1]
         texts = [_with_terms(wish) for wish in wishes]
         found = self._by_torch(texts, token) if self._converted is None else self._by_converted(texts, token)
-        return [[tokenizer.decode(ids, skip_special_tokens=True) for ids in versions] for versions in found]
+        mark = tokenizer.convert_tokens_to_ids(token)  # M2M's tokenizer does not skip it
+        return [
+            [tokenizer.decode([i for i in ids if i != mark], skip_special_tokens=True) for ids in versions]
+            for versions in found
+        ]
 
     def _by_converted(self, texts: list[str], token: str) -> list[list[list[int]]]:
         tokenizer = self._tokenizer
