@@ -288,12 +288,10 @@ class BlockPlanner:
         for row, seen in enumerate(self._rows):
             if not plan.able[row] or start.read_from + row < start.first:
                 continue
-            for box, patch in seen.close:
-                transform = shifted(plan.transforms[row], box)
-                inside = window_surroundings(transform, self.size_px, patch.shape[1::-1], 0.0, clip=False)
-                if inside is not None:
-                    found.append((row, patch, transform))
-                    break
+            window = window_surroundings(plan.transforms[row], self.size_px, (self.info.width, self.info.height), 0.0)
+            fitting = [held for held in seen.close if window is not None and _holds(held[0], window)]
+            for box, patch in fitting[:1]:
+                found.append((row, patch, shifted(plan.transforms[row], box)))
         if not found:
             return carry
         rows = np.array([row for row, _, _ in found])
@@ -337,6 +335,12 @@ def cut_plan(plan: Plan, part: slice) -> Plan:
         for name in ("times_s", "pts", "track", "pose", "transforms", "mouth", "points", "reasons", "neutral")
     }
     return replace(plan, cuts=cuts, **arrays)
+
+
+def _holds(box: tuple[int, int, int, int], window: tuple[int, int, int, int], slack_px: int = 3) -> bool:
+    """Whether a window, as far as it lies in the picture, lies in a box."""
+    low = all(b - slack_px <= w for b, w in zip(box[:2], window[:2], strict=True))
+    return low and all(b + slack_px >= w for b, w in zip(box[2:], window[2:], strict=True))
 
 
 def _enlarged(face: Face, scale: float) -> Face:

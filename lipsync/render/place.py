@@ -7,21 +7,17 @@ import numpy as np
 
 
 def window_surroundings(
-    transform: np.ndarray, size_px: int, picture: tuple[int, int], room: float, *, clip: bool = True
+    transform: np.ndarray, size_px: int, picture: tuple[int, int], room: float
 ) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of the picture's pixels under a window with `room` (of its side) around it.
 
-    Clipped to the picture (width, height); None where nothing is left, or, without `clip`, where it does not fit.
+    Clipped to the picture (width, height); None where nothing is left.
     """
     edge = room * size_px + 2.0
     corners = np.array([[-edge, -edge], [size_px + edge, -edge], [-edge, size_px + edge], [size_px + edge] * 2])
     inverse = np.linalg.inv(np.asarray(transform, np.float64)[:, :2])
     placed = (corners - np.asarray(transform)[:, 2]) @ inverse.T
     low, high = np.floor(placed.min(0)).astype(int), np.ceil(placed.max(0)).astype(int) + 1
-    if not clip:
-        low, high = low + 2, high - 2
-        fits = (low >= 0).all() and (high <= picture).all()
-        return (int(low[0]), int(low[1]), int(high[0]), int(high[1])) if fits else None
     left, top = max(0, int(low[0])), max(0, int(low[1]))
     right, bottom = min(picture[0], int(high[0])), min(picture[1], int(high[1]))
     return (left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from drawn_people import DrawnDetector, coded, draw, noise_speech, speaking, tiny_base, write_video
+from drawn_people import DrawnDetector, draw, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.config import RenderConfig
 from lipsync.errors import Cancelled
@@ -222,3 +222,11 @@ def test_cancelling_from_elsewhere_ends_in_time(base, tmp_path):
     with pytest.raises(Cancelled):
         dub(video, noise_speech(1.0), tmp_path / "out.mp4", base, PIECES, progress, detector=DrawnDetector())
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "out.mp4").exists()
+
+
+def test_a_face_at_the_edge_of_the_picture_has_references_too(base, tmp_path):
+    """Its window reaches beyond the picture."""
+    heads = [(40 + k % 3, 150, 34.0, 0.1 + 0.01 * k) for k in range(12)]
+    video = write_video(tmp_path / "in.mp4", [draw([head], width=96, height=224) for head in heads])
+    result = dub(video, noise_speech(0.5), tmp_path / "out.mp4", base, detector=DrawnDetector())
+    assert result.rendered == 12
