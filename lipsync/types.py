@@ -67,6 +67,7 @@ class Face:
     box_px: tuple[float, float, float, float]  # left, top, right, bottom
     landmarks: np.ndarray
     score: float = 1.0
+    covered: float = float("nan")  # how likely something hides the mouth, 0…1; NaN: not looked at
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ MESH_TO_68 = np.array(
     ]
 )
 DETECTORS = ("mediapipe", "face-alignment")
+LOOK_EVERY = 2  # pictures between two looks at whether a mouth is hidden
 BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
@@ -46,10 +47,10 @@ class FaceDetector(Protocol):
         ...
 
 
-def open_detector(name: str = "mediapipe", device: str = "cpu") -> FaceDetector:
-    """The detector of that name. Raises ConfigError for an unknown one."""
+def open_detector(name: str = "mediapipe", device: str = "cpu", look: bool = False) -> FaceDetector:
+    """The detector of that name; `look`: it also sees whether a mouth is hidden. Raises ConfigError: unknown name."""
     if name == "mediapipe":
-        return MediapipeDetector()
+        return MediapipeDetector(look=look)
     if name == "face-alignment":
         return FaceAlignmentDetector(device)
     raise ConfigError(f"no face detector is called {name!r}; there are: {', '.join(DETECTORS)}")
@@ -84,7 +85,8 @@ class MediapipeDetector:
     Both models travel inside the mediapipe wheel: nothing is fetched.
     """
 
-    def __init__(self, most_faces: int = 4) -> None:
+    def __init__(self, most_faces: int = 4, look: bool = False) -> None:
+        self.look, self.pictures = look, 0
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with _quiet_native_log():
@@ -103,7 +105,7 @@ class MediapipeDetector:
         with _quiet_native_log():
             self._video.reset()
             self._video.process(BLANK)
-        self._met_face = False
+        self._met_face, self.pictures = False, 0
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """All faces, largest first."""
@@ -112,7 +114,13 @@ class MediapipeDetector:
             found = self._video.process(image).multi_face_landmarks or []
         self._met_face = self._met_face or bool(found)
         faces = [_mesh_face(mesh, width, height) for mesh in found]
-        return _by_size(faces or self._detect_far(image))
+        faces = _by_size(faces or self._detect_far(image))
+        self.pictures += 1
+        if not self.look or self.pictures % LOOK_EVERY != 1:
+            return faces
+        from lipsync.faces.occlusion import look_at_mouth
+
+        return [look_at_mouth(face, image) for face in faces[:2]] + faces[2:]
 
     def _detect_far(self, image: np.ndarray) -> list[Face]:
         """Small faces: find the box first, then run the mesh on an enlarged square around it."""

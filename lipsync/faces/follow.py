@@ -5,7 +5,7 @@ the face was not seen, so frames never shift against what is known of them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,7 +38,8 @@ class Followed:
     """One person's face in a file of F frames.
 
     cuts: the first frame of each shot but the first. track: number of the track a frame belongs to, −1 for none.
-    transforms (F, 2, 3) frame → window; mouth (F, 31, 3) head units; points (F, 31, 2) window px.
+    transforms (F, 2, 3) frame → window; mouth (F, 31, 3) head units; points (F, 31, 2) window px. covered (F,): how
+    likely something hides the mouth, NaN where it was not looked at; None: nowhere.
     """
 
     info: VideoInfo
@@ -50,6 +51,7 @@ class Followed:
     transforms: np.ndarray
     mouth: np.ndarray
     points: np.ndarray
+    covered: np.ndarray | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -111,7 +113,7 @@ def place_tracks(
     pose = HeadPose(np.full((frames, 3, 3), np.nan), np.full(frames, np.nan), np.full((frames, 3), np.nan))
     transforms = np.full((frames, 2, 3), np.nan)
     mouth, points = np.full((frames, MOUTH_POINTS, 3), np.nan), np.full((frames, MOUTH_POINTS, 2), np.nan, np.float32)
-    number = np.full(frames, -1)
+    number, covered = np.full(frames, -1), np.full(frames, np.nan)
     for k, (first, track) in enumerate(tracks):
         part = slice(first, first + len(track.faces))
         landmarks = stack_landmarks(track)
@@ -121,7 +123,9 @@ def place_tracks(
         mouth[part] = to_head(landmarks[:, MOUTH], own)
         points[part] = apply_transform(landmarks[:, MOUTH], transforms[part])
         number[part] = k
-    return Followed(info, times_s, pts, cuts, number, pose, transforms, mouth, points)
+        covered[part] = [np.nan if face is None else face.covered for face in track.faces]
+    looked = covered if np.isfinite(covered).any() else None
+    return Followed(info, times_s, pts, cuts, number, pose, transforms, mouth, points, covered=looked)
 
 
 def fitted(info: VideoInfo, most_px: int) -> VideoInfo:

@@ -6,6 +6,7 @@ Learned by data_prep/learn_occlusion.py from windows with covers drawn over them
 lie beside this file. A mouth is hidden in a frame when the mean of p over three neighbouring looks passes _SURE.
 """
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
+
+from lipsync.config import WindowConfig
+from lipsync.faces.align import crop_window, fit_pose, window_transforms
+from lipsync.types import Face
 
 LOOK_PX = 32
 CLEAR, COVERED, TEXT = range(3)
@@ -107,6 +112,12 @@ def hidden_stretches(covered: np.ndarray) -> np.ndarray:
         if core[first:last].sum() >= _CORE_FRAMES:
             out[first:last] = True
     return out
+
+
+def look_at_mouth(face: Face, image: np.ndarray) -> Face:
+    """The face with `covered` filled in; image uint8 (H, W, 3)."""
+    transform = window_transforms(fit_pose(face.landmarks[None].astype(np.float64)), WindowConfig())[0]
+    return replace(face, covered=cover_probability(crop_window(image, transform, WindowConfig.size_px)))
 
 
 def cover_probability(window: np.ndarray) -> float:

@@ -334,7 +334,8 @@ def cut_plan(plan: Plan, part: slice) -> Plan:
         name: getattr(plan, name)[part]
         for name in ("times_s", "pts", "track", "pose", "transforms", "mouth", "points", "reasons", "neutral")
     }
-    return replace(plan, cuts=cuts, **arrays)
+    covered = None if plan.covered is None else plan.covered[part]
+    return replace(plan, cuts=cuts, covered=covered, **arrays)
 
 
 def _holds(box: tuple[int, int, int, int], window: tuple[int, int, int, int], slack_px: int = 3) -> bool:
@@ -347,4 +348,4 @@ def _enlarged(face: Face, scale: float) -> Face:
     if scale == 1:
         return face
     left, top, right, bottom = (value * scale for value in face.box_px)
-    return Face((left, top, right, bottom), (face.landmarks * scale).astype(np.float32), face.score)
+    return replace(face, box_px=(left, top, right, bottom), landmarks=(face.landmarks * scale).astype(np.float32))

@@ -68,7 +68,7 @@ def dub(
     if info.is_still:
         raise MediaError(f"{video}: a photo has no length to dub; use say, which lets a photo speak")
     heard = hear(given) if not isinstance(given, Path) else HeardFile(SoundSupply(given))
-    detector, size_px = detector or open_detector(config.detector), base.pixel.config.size_px
+    detector, size_px = detector or open_detector(config.detector, look=True), base.pixel.config.size_px
     supply, copied = _sound_of(given, mouth_video, video)
     coefficients = None
     if mouth_video is not None:

@@ -14,6 +14,7 @@ from lipsync.errors import MediaError, NoFaceError
 from lipsync.faces.align import JAW, OUTER_LIP, apply_transform, crop_window, mouth_opening, to_frame
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import Followed, fit, follow_face
+from lipsync.faces.occlusion import hidden_stretches
 from lipsync.media import read_pictures
 from lipsync.model.shape import find_neutral
 from lipsync.progress import Progress
@@ -85,7 +86,7 @@ def make_plan(
     """
     known = follow_face(
         video,
-        detector or open_detector(config.detector),
+        detector or open_detector(config.detector, look=True),
         replace(config.window, size_px=size_px),
         face=config.face,
         photo_most_px=config.photo_most_px,
@@ -104,6 +105,7 @@ def judge_frames(known: Followed, config: RenderConfig) -> list[str]:
     pose, width, height = known.pose, known.info.width, known.info.height
     yaw_deg, pitch_deg = np.abs(pose.yaw_deg), np.abs(pose.pitch_deg)
     reasons = []
+    hidden = np.zeros(len(known), bool) if known.covered is None else hidden_stretches(known.covered)
     for i in range(len(known)):
         if not np.isfinite(pose.scale[i]):
             reasons.append("no face")
@@ -113,6 +115,8 @@ def judge_frames(known: Followed, config: RenderConfig) -> list[str]:
             reasons.append("turned away")
         elif not (0 <= lips[i, 0] < width and 0 <= lips[i, 1] < height):
             reasons.append("mouth outside the picture")
+        elif hidden[i]:
+            reasons.append("something covers the mouth")
         else:
             reasons.append("")
     return reasons
