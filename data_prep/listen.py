@@ -42,11 +42,12 @@ def sound_flags(sound: Sound, active: np.ndarray, config: CheckConfig) -> tuple[
         return ()
     spoken = np.repeat(active, HOP_SAMPLES)[: len(samples)]
     spoken = np.pad(spoken, (0, len(samples) - len(spoken)))
+    music = sustained_share(samples) > config.most_sustained_share
     flags = {
         TELEPHONE: bandwidth_db(samples, spoken) < config.least_bandwidth_db,
         CLIPPED: clipped_share(samples) > config.most_clipped_share,
-        MUSIC: sustained_share(samples) > config.most_sustained_share,
-        SECOND: second_voice_share(samples, spoken) > config.most_second_voice_share,
+        MUSIC: music,
+        SECOND: not music and second_voice_share(samples, spoken) > config.most_second_voice_share,  # tones have pitch
     }
     return tuple(name for name, found in flags.items() if found)
 
