@@ -55,8 +55,11 @@ def _download(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--rights", default="", help="by what right the footage is used")
     parser.add_argument("--playlist", action="store_true", help="every video of a link that holds several")
+    parser.add_argument("--from", dest="start_s", type=float, default=0.0, metavar="S", help="from this second")
+    parser.add_argument("--to", dest="end_s", type=float, metavar="S", help="up to this second")
     args = parser.parse_args(argv)
-    found = download(args.url, args.out, playlist=args.playlist, rights=args.rights, progress=_progress(args))
+    part = {"start_s": args.start_s, "end_s": args.end_s}
+    found = download(args.url, args.out, playlist=args.playlist, rights=args.rights, progress=_progress(args), **part)
     sys.stdout.write("".join(f"{file.path}\n" for file in found))
     return 0
 

@@ -1,14 +1,15 @@
 """Footage from a link, through yt-dlp: one file a video, and beside it where it came from.
 
 For a face 480 to 1080 lines are wanted: fewer show no teeth, more only take longer. A download that was broken off
-goes on where it stopped. FILE.source.json keeps source, title, uploader, date, licence and the rights that the user
-states; `prepare` takes a clip's rights and origin from it.
+goes on where it stopped. Where only a part is wanted, the rest is cut off after fetching. FILE.source.json keeps
+source, title, uploader, date, licence and the rights that the user states; `prepare` takes a clip's rights and origin
+from it.
 """
 
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from yt_dlp.utils import DownloadError, YoutubeDLError
 
 from data_prep.labels import sidecar_of
 from lipsync.errors import MediaError, UsageError
+from lipsync.media.trim import copy_part
 from lipsync.progress import Progress, Silent
 
 _FIT, _MOST = "[height<=1080][height>=480]", "[height<=1080]"
@@ -37,6 +39,7 @@ class Downloaded:
     date: str = ""
     licence: str = ""
     rights: str = ""
+    part: str = ""  # of the video, in seconds: "90-120"; "" all of it
 
 
 class _Quiet:
@@ -68,7 +71,14 @@ class _Hook:
 
 
 def download(
-    url: str, folder: Path, *, playlist: bool = False, rights: str = "", progress: Progress | None = None
+    url: str,
+    folder: Path,
+    *,
+    playlist: bool = False,
+    rights: str = "",
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    progress: Progress | None = None,
 ) -> list[Downloaded]:
     """Fetch the video behind a link into a folder.
 
@@ -77,17 +87,21 @@ def download(
         folder: made when missing.
         playlist: fetch every video of a link that holds several, instead of refusing it.
         rights: by what right the footage is used, as the user states it.
+        start_s, end_s: the part that is wanted; it begins at the last key picture before start_s. None: to the end.
 
     Returns:
         What was fetched, or was there already.
 
     Raises:
-        UsageError: not an http link, or several videos without `playlist`.
+        UsageError: not an http link, several videos without `playlist`, or a part that ends before it begins.
         MediaError: no network, no video behind the link, or the site refuses; says which.
     """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
         raise UsageError(f"{url!r} is no link; give one that begins with http:// or https://, or a file's path")
+    if start_s < 0 or (end_s is not None and end_s <= start_s):
+        raise UsageError(f"the part from {start_s:g} s to {end_s} s is none; give a start before the end")
     folder = Path(folder)
+    part = f"{start_s:g}-{'' if end_s is None else f'{end_s:g}'}" if start_s or end_s is not None else ""
     folder.mkdir(parents=True, exist_ok=True)
     options: Any = _options(folder, progress or Silent())
     with yt_dlp.YoutubeDL(options) as fetcher:
@@ -96,15 +110,41 @@ def download(
             if found.get("_type") in _PLAYLISTS and not playlist:
                 count = found.get("playlist_count") or len(list(found.get("entries") or []))
                 raise UsageError(f"{url} holds {count} videos; give the link of one, or ask for the whole playlist")
+            if part and (known := _fetched_part(fetcher, found, part)):
+                return [known]
             found = fetcher.extract_info(url, download=True)
         except YoutubeDLError as error:
             raise MediaError(_why(url, error)) from error
     files = [_downloaded(entry, url, rights) for entry in _entries(found) if entry.get("requested_downloads")]
     if not files:
         raise MediaError(f"{url}: no video was found behind this link; give the link of the video itself")
+    if part:
+        files = [_cut(file, part, start_s, end_s) for file in files]
     for file in files:
         _write_sidecar(file)
     return files
+
+
+def _part_of(path: Path, part: str) -> Path:
+    return path.with_name(f"{path.stem}_{part}s{path.suffix}")
+
+
+def _fetched_part(fetcher: Any, found: Mapping[str, Any], part: str) -> Downloaded | None:
+    """The part of one video, where an earlier run has cut it already."""
+    if found.get("_type") in _PLAYLISTS:
+        return None
+    path = _part_of(Path(fetcher.prepare_filename(found)), part)
+    if not (path.is_file() and sidecar_of(path).is_file()):
+        return None
+    return Downloaded(path, **json.loads(sidecar_of(path).read_text(encoding="utf-8")))
+
+
+def _cut(file: Downloaded, part: str, start_s: float, end_s: float | None) -> Downloaded:
+    """The part of a file in place of the whole."""
+    path = _part_of(file.path, part)
+    copy_part(file.path, path, start_s, end_s)
+    file.path.unlink()
+    return replace(file, path=path, part=part)
 
 
 def _options(folder: Path, progress: Progress) -> dict[str, Any]:

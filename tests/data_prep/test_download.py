@@ -4,6 +4,8 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import av
+import numpy as np
 import pytest
 from planted_faces import PlantedDetector, talk
 
@@ -13,6 +15,7 @@ from data_prep.labels import label_of, read_labels, sidecar_of
 from data_prep.pipeline import prepare
 from data_prep.speaker import EnergyJudge
 from lipsync.errors import Cancelled, DatasetError, MediaError, UsageError
+from lipsync.media import read_frames, read_sound
 from lipsync.training.clipstore import read_manifest
 
 
@@ -84,6 +87,7 @@ def test_a_file_is_fetched_with_its_origin_and_can_be_prepared(site, tmp_path):
         "date": file.date,
         "licence": "",
         "rights": "my own",
+        "part": "",
     }
     assert "talk one" in file.title and progress.amount == pytest.approx(len(whole) / 1e6, rel=1e-3)
     prepare([tmp_path / "f"], tmp_path / "d", detector=PlantedDetector(), judge=EnergyJudge())
@@ -95,6 +99,65 @@ def test_what_is_there_is_not_fetched_again(site, tmp_path):
     stamp = first.path.stat().st_mtime_ns
     (second,) = download(f"{site[1]}/talk%20one.mp4", tmp_path)
     assert first == second and first.path.stat().st_mtime_ns == stamp
+
+
+def test_a_part_of_a_video_is_fetched_once(site, tmp_path):
+    talk(site[0] / "long.mp4", seconds=14.0, seed=4)
+    (file,) = download(f"{site[1]}/long.mp4", tmp_path, start_s=11.0, end_s=13.0)
+    whole = [f.image for f in read_frames(site[0] / "long.mp4")]
+    part = list(read_frames(file.path))
+    assert [p for p in tmp_path.iterdir() if p.suffix == ".mp4"] == [file.path] and file.part == "11-13"
+    assert np.array_equal(part[0].image, whole[250]), "from the last key picture before 11 s"
+    assert part[0].time_s == 0.0 and len(part) == 75 and np.array_equal(part[-1].image, whole[324])
+    sound, of_whole = read_sound(file.path), read_sound(site[0] / "long.mp4")
+    shared = slice(int(0.5 * sound.sample_rate_hz), int(2.5 * sound.sample_rate_hz))
+    offset = round((10.0 + sound.start_s - of_whole.start_s) * sound.sample_rate_hz)
+    then = of_whole.samples[offset + shared.start : offset + shared.stop].ravel()
+    assert np.corrcoef(sound.samples[shared].ravel(), then)[0, 1] > 0.99
+    Handler.asked.clear()
+    assert download(f"{site[1]}/long.mp4", tmp_path, start_s=11.0, end_s=13.0) == [file]
+    assert not any(wanted == "bytes=0-" for _, wanted in Handler.asked) and len(list(tmp_path.glob("*.mp4"))) == 1
+    with pytest.raises(UsageError, match="before the end"):
+        download(f"{site[1]}/long.mp4", tmp_path, start_s=5.0, end_s=5.0)
+    with pytest.raises(MediaError, match="nothing lies between"):
+        download(f"{site[1]}/talk%20one.mp4", tmp_path, start_s=50.0, end_s=60.0)
+
+
+def _as_hls(video, folder):
+    """The video as an HLS playlist of segments of about a second, as a site would stream it."""
+    options = {"hls_time": "1", "hls_list_size": "0"}
+    with av.open(str(video)) as source, av.open(str(folder / "stream.m3u8"), "w", format="hls", options=options) as out:
+        streams = {s.index: out.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+
+
+def test_an_hls_stream_becomes_one_file_that_can_be_prepared(site, tmp_path):
+    (site[0] / "hls").mkdir()
+    talk(site[0] / "hls" / "whole.mp4", seconds=3.0, seed=5)
+    _as_hls(site[0] / "hls" / "whole.mp4", site[0] / "hls")
+    (file,) = download(f"{site[1]}/hls/stream.m3u8", tmp_path / "f", rights="my own")
+    assert len(list(read_frames(file.path))) == 75
+    prepare([file.path], tmp_path / "d", detector=PlantedDetector(), judge=EnergyJudge())
+    assert [(r.frames, r.rights) for r in read_manifest(tmp_path / "d")] == [(75, "my own")]
+
+
+def test_several_videos_are_refused_unless_asked_for(site, tmp_path):
+    for name in ("one", "two"):
+        talk(site[0] / f"{name}.mp4", seconds=1.0, seed=len(name))
+    items = "".join(
+        f'<item><title>{name}</title><link>{site[1]}/{name}.mp4</link><enclosure url="{site[1]}/{name}.mp4"'
+        ' type="video/mp4" length="1"/></item>'
+        for name in ("one", "two")
+    )
+    feed = f'<?xml version="1.0"?><rss version="2.0"><channel><title>f</title>{items}</channel></rss>'
+    (site[0] / "feed.xml").write_text(feed)
+    with pytest.raises(UsageError, match="holds 2 videos"):
+        download(f"{site[1]}/feed.xml", tmp_path)
+    assert not list(tmp_path.glob("*.mp4"))
+    assert len(download(f"{site[1]}/feed.xml", tmp_path, playlist=True)) == 2
 
 
 def test_a_broken_download_goes_on_where_it_stopped(site, tmp_path):
