@@ -49,7 +49,7 @@ def scene(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def drawn(monkeypatch):
-    monkeypatch.setattr("lipsync.render.dub.open_detector", lambda name: DrawnDetector())
+    monkeypatch.setattr("lipsync.render.dub.open_detector", lambda *_, **__: DrawnDetector())
 
 
 def order(scene, tmp_path, **more):
@@ -67,7 +67,7 @@ def done(scene, base, tmp_path_factory):
     """A finished dub: (folder, result)."""
     folder = tmp_path_factory.mktemp("done")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lipsync.render.dub.open_detector", lambda name: DrawnDetector())
+        patch.setattr("lipsync.render.dub.open_detector", lambda *_, **__: DrawnDetector())
         return folder, dub_into(order(scene, folder), lambda: base)
 
 
