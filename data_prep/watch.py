@@ -4,7 +4,7 @@ A window is laid over a face when its track is known from end to end; until then
 large enough for any window of a head that moves as heads do, and at most HELD_PX a side: memory does not grow with
 the size of the picture. Pictures are looked at one by one up to _EVERY_PER_S a second and at a stride beyond, with
 straight interpolation between: at 25 a second a stride of 2 puts the mouth's opening off by 0.3 of its standard
-deviation (measured), at 50 by as little as two runs of the detector differ.
+deviation (measured), which is too much; 50 a second at a stride of 2 are what 25 a second are, between them a guess.
 """
 
 from collections.abc import Iterable, Iterator
