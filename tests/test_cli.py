@@ -83,7 +83,7 @@ def test_wrong_use_is_2_with_one_error_object(capfd, home, argv):
         (["say", "Hi", "--voice", "espeak:xx", "--template", "t.mp4", "--out", "o.mp4"], "VoiceError"),
         (["say", "Hi", "--base", "none", "--template", "t.mp4", "--out", "o.mp4"], "CheckpointError"),
         (["say", "Hi", "--person", "Nobody", "--out", "o.mp4"], "PersonError"),
-        (["dub", "v.mp4", "--audio", "none.wav", "--out", "o.mp4"], "VoiceError"),
+        (["dub", "v.mp4", "--audio", "none.wav", "--out", "o.mp4"], "MediaError"),
         (["finetune", "data", "--out", "a.safetensors"], "ConsentError"),
         (["finetune", "data", "--out", "a.safetensors", "--consent", "none.json"], "ConsentError"),
         (["evaluate", "none.mp4"], "MediaError"),

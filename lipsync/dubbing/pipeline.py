@@ -20,6 +20,7 @@ from lipsync.media import probe, read_sound, write_wav
 from lipsync.media.remux import write_with_sound
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
+from lipsync.render.credentials import read_credentials, seal
 from lipsync.speech.fit import Placement, Slot, place
 from lipsync.speech.hub import has_model
 from lipsync.speech.segments import Segment, Transcript, cues_of, read_transcript, segments_of, write_transcript
@@ -236,7 +237,9 @@ class Dub:
         self.progress.start("writing", None)
         lips = self.folder["lips.mp4"]
         length = round(self.end_s * heard.sample_rate_hz)
-        write_with_sound(lips, Sound(heard.samples[:length], heard.sample_rate_hz), self.order.out)
+        stated = read_credentials(lips).details | {"dubbed_to": self.order.language}
+        sound = Sound(heard.samples[:length], heard.sample_rate_hz)
+        write_with_sound(lips, sound, self.order.out, lambda part: seal(part, self.order.out.name, stated))
         cues = [_cue(s, p) for s, p in zip(new.segments, placements, strict=True) if p.duration_s > 0]
         subtitles = subtitles_path(self.order)
         write_subtitles(subtitles, cues)

@@ -3,6 +3,7 @@
 The file keeps the pictures' times, size, rotation, colour description and tags; only the sound track is coded anew.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,13 +23,16 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "
 _PIECE = 1 << 16  # samples handed over at a time
 
 
-def write_with_sound(video: str | Path, sound: Sound, out: str | Path) -> None:
+def write_with_sound(
+    video: str | Path, sound: Sound, out: str | Path, seal: Callable[[Path], None] | None = None
+) -> None:
     """Write `video` with `sound` in place of its own; appears when it is whole.
 
     Args:
         video: an MP4 as `VideoWriter` makes it, without B-frames.
         sound: (N,) or (N, C), heard from time zero of the video's clock on.
         out: the .mp4, .m4v or .mov to write; replaced if it exists.
+        seal: is given the finished file, still under its temporary name, to change in place.
 
     Raises:
         MediaError: not a video, channels that no layout has, or the file cannot be written.
@@ -52,6 +56,8 @@ def write_with_sound(video: str | Path, sound: Sound, out: str | Path) -> None:
                     container.mux(packet)
                     track.write_until(time_s)
                 track.finish()
+        if seal is not None:
+            seal(file.part)
         file.keep()
     except av.FFmpegError as error:
         raise MediaError(f"{file.target}: cannot be written with its sound ({error.strerror})") from error

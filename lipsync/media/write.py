@@ -18,6 +18,7 @@ nothing before time zero: where the first picture's time is negative, all times,
 The file is written under a temporary name and appears when it is whole.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +57,7 @@ class VideoWriter:
         crf: H.264 quality, 0 (lossless) to 51.
         preset: libx264's speed.
         stamp: container tags such as {"comment": …}.
+        seal: is given the finished file, still under its temporary name, to change in place.
 
     Raises:
         MediaError: a name, size or tag that cannot be written; on leaving, when no picture was written.
@@ -73,8 +75,9 @@ class VideoWriter:
         crf: float = 18,
         preset: str = "veryfast",
         stamp: dict[str, str] | None = None,
+        seal: Callable[[Path], None] | None = None,
     ) -> None:
-        self.file = WholeFile(path)
+        self.file, self.seal = WholeFile(path), seal
         self.path = self.file.target
         if self.path.suffix.lower() not in _SUFFIXES:
             raise MediaError(f"{self.path}: only {', '.join(_SUFFIXES)} files are written; rename the output")
@@ -171,6 +174,8 @@ class VideoWriter:
         except av.FFmpegError as error:
             raise MediaError(f"{self.path}: writing failed at the end ({error.strerror})") from error
         self._container = None
+        if self.seal is not None:
+            self.seal(self.file.part)
         self.file.keep()
 
     def _abandon(self) -> None:

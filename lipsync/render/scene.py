@@ -28,10 +28,11 @@ from lipsync.media import VideoWriter
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
 from lipsync.render.avatar import bounce, read_order
+from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, hear
 from lipsync.render.job import Job
 from lipsync.render.plan import Plan, make_plan
-from lipsync.render.result import fit_sound, stamp_of
+from lipsync.render.result import details_of, fit_sound, stamp_of
 from lipsync.render.sequence import Sequence, Tally
 from lipsync.render.sway import Sway
 from lipsync.speech.speaking import Spoken, Turn
@@ -137,7 +138,7 @@ def perform(
     progress.start("generating the mouths", job.work(), "frames")
     with VideoWriter(
         out, width=canvas.width, height=canvas.height, frame_rate=rate, sound=written, crf=config.crf,
-        stamp=_stamp(stages),
+        stamp=_stamp(stages), seal=lambda part: seal(part, out.name, _details(stages, config)),
     ) as writer:  # fmt: skip
         for k, picture in enumerate(job.pictures()):
             writer.write(picture, float(times_s[k]))
@@ -294,6 +295,11 @@ def _stamp(stages: Listing[Stage]) -> dict[str, str]:
     """The tags of every base and person that had a part."""
     stamps = [stamp_of(actor.base) for stage in stages for actor in stage.actors]
     return {key: "; ".join(dict.fromkeys(stamp[key] for stamp in stamps)) for key in stamps[0]}
+
+
+def _details(stages: Listing[Stage], config: RenderConfig) -> dict[str, Any]:
+    """What the content credentials state of every base and person that had a part."""
+    return {"actors": [details_of(actor.base, config) for stage in stages for actor in stage.actors]}
 
 
 def _result(

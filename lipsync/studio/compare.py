@@ -7,6 +7,7 @@ import numpy as np
 
 from lipsync.errors import MediaError
 from lipsync.media import VideoWriter, probe, read_frames, read_sound
+from lipsync.render.credentials import seal
 
 
 def side_by_side(left: Path, right: Path, out: Path) -> int:
@@ -21,7 +22,11 @@ def side_by_side(left: Path, right: Path, out: Path) -> int:
     sound = read_sound(left, sample_rate_hz=None, mono=False)
     rate = Fraction(a.frame_rate)
     count = 0
-    with VideoWriter(out, width=a.width + b.width, height=a.height, frame_rate=rate, sound=sound) as writer:
+
+    def _seal(part: Path) -> None:
+        seal(part, out.name, {"made_from": [left.name, right.name]})
+
+    with VideoWriter(out, width=a.width + b.width, height=a.height, frame_rate=rate, sound=sound, seal=_seal) as writer:
         for one, other in zip(read_frames(left), read_frames(right), strict=False):
             writer.write(np.concatenate([one.image, other.image], axis=1))
             count += 1

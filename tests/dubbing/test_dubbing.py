@@ -23,6 +23,7 @@ from lipsync.dubbing.pipeline import dub_into
 from lipsync.errors import Cancelled, ConfigError, SpeechError, UsageError, VoiceError
 from lipsync.media import probe, read_frames, read_sound, write_wav
 from lipsync.progress import Silent
+from lipsync.render.credentials import read_credentials
 from lipsync.speech.loudness import loudness_lufs
 from lipsync.speech.segments import Segment, Transcript
 from lipsync.speech.subtitles import Cue, read_subtitles, write_subtitles
@@ -92,6 +93,8 @@ def test_the_whole_way(scene, done):
     ]
     assert read_subtitles(folder / "work" / "subtitles.vtt").cues == read_subtitles(folder / "out.srt").cues
     assert json.loads((folder / "work" / "result.json").read_text())["language"] == "es"
+    told = read_credentials(folder / "out.mp4")
+    assert told.intact and told.synthetic and told.details["dubbed_to"] == "es"
     heard = read_sound(folder / "out.mp4", sample_rate_hz=16000)
     assert heard.duration_s == pytest.approx(SECONDS, abs=0.07)
 

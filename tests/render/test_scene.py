@@ -9,6 +9,7 @@ from drawn_people import HEIGHT, WIDTH, DrawnDetector, draw, head_at, noise_spee
 from lipsync.config import RenderConfig
 from lipsync.errors import UsageError
 from lipsync.media import read_frames, read_sound
+from lipsync.render.credentials import read_credentials
 from lipsync.render.scene import Actor, Shot, Stage, perform, plan_shots, sound_of
 from lipsync.speech.speaking import Spoken, Turn
 from lipsync.types import Speech
@@ -74,6 +75,8 @@ def test_cuts_between_templates(base, tmp_path):
     assert [actor["rendered"] for actor in result.actors] == [28, 12]
     assert result.largest_outside_difference == 0 and result.warnings == []
     assert [(shot["start_s"], shot["end_s"]) for shot in result.shots] == [(0, 0.48), (0.48, 0.96), (0.96, 1.6)]
+    told = read_credentials(out)
+    assert told.intact and told.synthetic and told.details["actors"][1]["base"] == "tiny"
     frames = list(read_frames(out))
     np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(40) / 25, atol=1e-4)
     corner = np.array([frame.image[:10, :10].mean() for frame in frames])

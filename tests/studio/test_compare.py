@@ -7,6 +7,7 @@ import pytest
 
 from lipsync.errors import MediaError
 from lipsync.media import VideoWriter, probe, read_frames
+from lipsync.render.credentials import read_credentials
 from lipsync.studio.compare import side_by_side
 from lipsync.studio.page.show import learning_curves
 from lipsync.types import Sound
@@ -23,6 +24,8 @@ def video(path, level, frames=6, height=48):
 def test_left_and_right_are_where_they_belong(tmp_path):
     out = tmp_path / "both.mp4"
     assert side_by_side(video(tmp_path / "a.mp4", 40), video(tmp_path / "b.mp4", 200), out) == 6
+    told = read_credentials(out)
+    assert told.intact and told.synthetic and told.details["made_from"] == ["a.mp4", "b.mp4"]
     info = probe(out)
     assert (info.width, info.height) == (128, 48) and info.sample_rate_hz
     image = next(iter(read_frames(out))).image
