@@ -2,8 +2,8 @@
 
     W′ = W + s·B·A,   s = α/√r,   B zero at the start       (Hu et al. 2022; the scale: Kalajdzievski 2023)
 
-The change is made in weight space, for linear layers and convolutions alike (a convolution's kernel as a matrix of
-out × in·k·k): no activation of low rank is computed or kept, so a step costs what a step of the base costs.
+peft learns it (rank-stabilised); what is kept of it are plain matrices, a convolution's kernel as one of out × in·k·k,
+which are added to a base's weights when somebody speaks: several people share all weights that are not changed.
 """
 
 import copy
@@ -12,30 +12,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from lipsync.errors import CheckpointError
 
 M = TypeVar("M", bound=nn.Module)
-
-
-class LowRank(nn.Module):
-    """The parametrization W ↦ W + s·B·A. `a` (r, in), `b` (out, r); r is at most what the weight has."""
-
-    def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
-        super().__init__()
-        out, width = len(weight), weight[0].numel()
-        rank = min(rank, out, width)
-        self.scale = low_rank_scale(rank, alpha)
-        self.a = nn.Parameter(torch.empty(rank, width, device=weight.device))
-        self.b = nn.Parameter(torch.zeros(out, rank, device=weight.device))
-        nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """See the class; always in float32."""
-        with torch.autocast(weight.device.type, enabled=False):
-            return weight + (self.scale * self.b @ self.a).view_as(weight)
 
 
 def low_rank_scale(rank: int, alpha: float) -> float:
@@ -52,35 +35,24 @@ def add_low_rank(model: M, targets: Iterable[str], rank: int, alpha: float, seed
     Raises:
         CheckpointError: no layer has such a name.
     """
-    changed = copy.deepcopy(model).requires_grad_(False)
-    layers = _targeted(changed, tuple(targets))
-    if not layers:
-        raise CheckpointError(f"no layer of this model ends in any of: {', '.join(targets)}")
+    config = LoraConfig(r=rank, lora_alpha=alpha, use_rslora=True, target_modules=list(targets))  # pyright: ignore
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for layer in layers.values():
-            weight = layer.weight
-            assert isinstance(weight, Tensor)
-            parametrize.register_parametrization(layer, "weight", LowRank(weight, rank, alpha))
-    return changed
-
-
-def _targeted(model: nn.Module, targets: tuple[str, ...]) -> dict[str, nn.Module]:
-    ends = tuple(f".{name}" for name in targets)
-    return {
-        name: layer
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) and f".{name}".endswith(ends)
-    }
+        try:
+            return inject_adapter_in_model(config, copy.deepcopy(model))  # type: ignore[return-value]
+        except ValueError as error:
+            raise CheckpointError(f"no layer of this model ends in any of: {', '.join(targets)}") from error
 
 
 def low_rank_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """LAYER.a and LAYER.b of every changed layer, on the CPU."""
+    """LAYER.a (r, in) and LAYER.b (out, r) of every changed layer, kernels as matrices, on the CPU."""
     found = {}
     for name, layer in model.named_modules():
-        if isinstance(layer, LowRank):
-            plain = name.replace(".parametrizations.weight.0", "")
-            found[f"{plain}.a"], found[f"{plain}.b"] = (v.detach().cpu().clone() for v in (layer.a, layer.b))
+        if isinstance(layer, LoraLayer):
+            for part, weights in (("a", layer.lora_A), ("b", layer.lora_B)):
+                weight = weights["default"].weight
+                assert isinstance(weight, Tensor)
+                found[f"{name}.{part}"] = weight.detach().cpu().flatten(1).clone()
     return found
 
 
