@@ -41,7 +41,7 @@ def settings(changes: list[str]) -> FinetuneConfig:
 def free(task: PersonShape | PersonPixels) -> None:
     """Train every weight: the low-rank ones stay at zero."""
     for name, weight in task.model.named_parameters():
-        weight.requires_grad_(not name.endswith((".a", ".b")))
+        weight.requires_grad_("lora_" not in name)
 
 
 def main() -> None:

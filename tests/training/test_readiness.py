@@ -123,7 +123,7 @@ def test_with_judges_at_hand_they_teach_and_score(dataset, bases):
     assert {"look", "follow", "foreign_sync", "foreign_texture"} <= result.readings.keys()
     result.loss.backward()
     moved = [n for n, p in task.model.named_parameters() if p.grad is not None and bool(p.grad.any())]
-    assert moved and all(n.endswith((".a", ".b")) for n in moved)
+    assert moved and all("lora_" in n for n in moved)
 
 
 def test_references_are_the_persons_and_unlike_one_another(dataset):
