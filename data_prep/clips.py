@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from safetensors.numpy import save_file
 
 from lipsync.config import PrepareConfig
 from lipsync.faces.align import (
@@ -25,7 +24,7 @@ from lipsync.faces.align import (
     to_head,
     window_transforms,
 )
-from lipsync.media import VideoWriter, write_wav
+from lipsync.media import VideoWriter
 from lipsync.speech.features import MEL_RATE_HZ, log_mel
 from lipsync.training.clipstore import MEL_PAD_S
 from lipsync.types import Frame, Sound, Track
@@ -176,36 +175,6 @@ def crop_windows(frames: Iterable[Frame], spans: list[Span], size_px: int) -> It
         for span, windows in [item for item in open_spans if item[0].last == frame.index + 1]:
             yield span, np.stack(windows)
         open_spans = [item for item in open_spans if item[0].last > frame.index + 1]
-
-
-@dataclass(frozen=True)
-class ClipFiles:
-    """What is written for one clip: its windows uint8 (F, S, S, 3), its own part of the mel and of the sound."""
-
-    name: str
-    span: Span
-    windows: np.ndarray
-    log_mel: np.ndarray
-    sound: Sound
-
-
-def write_clip(folder: Path, clip: ClipFiles, frame_rate: Fraction, crf: int) -> None:
-    """Write the clip's files below the dataset folder: windows, arrays, sound, thumbnail. Overwrites."""
-    clips, thumbs, span = folder / "clips", folder / "thumbs", clip.span
-    for made in (clips, thumbs):
-        made.mkdir(parents=True, exist_ok=True)
-    write_windows(clips / f"{clip.name}.mp4", clip.windows, frame_rate, crf)
-    angles = np.stack([span.pose.yaw_deg, span.pose.pitch_deg, span.pose.roll_deg], 1)
-    arrays = {
-        "times_s": span.times_s - span.times_s[0],
-        "mouth": span.mouth.astype(np.float16),
-        "points": span.points.astype(np.float16),
-        "pose_deg": angles.astype(np.float16),
-        "log_mel": clip.log_mel.astype(np.float16),
-    }
-    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, clips / f"{clip.name}.safetensors")
-    write_wav(clips / f"{clip.name}.wav", clip.sound)
-    (thumbs / f"{clip.name}.jpg").write_bytes(jpeg(clip.windows[len(clip.windows) // 2]))
 
 
 def write_windows(path: Path, windows: np.ndarray, frame_rate: Fraction, crf: int) -> None:

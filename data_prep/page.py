@@ -150,10 +150,7 @@ def _warnings(warnings: Sequence[dict[str, str]]) -> str:
 def _kept_sheet(sources: Sequence[dict[str, Any]], thumbs: Path) -> str:
     clips = [clip for source in sources for clip in source["clips"]]
     shown = _thinned(clips, _MOST_PICTURES)
-    figures = [
-        _figure(thumbs / f"{c['id']}.jpg", _caption(c), "")
-        for c in shown
-    ]
+    figures = [_figure(thumbs / f"{c['id']}.jpg", _caption(c), "") for c in shown]
     return _sheet("Kept", "The window of each clip that the lips will be learned from", figures, len(clips))
 
 

@@ -134,9 +134,7 @@ def _job(path: Path, name: str, content: str, out: Path) -> SourceJob:
     return SourceJob(path, name, out, info, () if silent else tuple(plan_segments(info, content)))
 
 
-def _work(
-    jobs: list[SourceJob], tools: Tools, settings: str, progress: Progress, workers: int, engine: str
-) -> None:
+def _work(jobs: list[SourceJob], tools: Tools, settings: str, progress: Progress, workers: int, engine: str) -> None:
     """Follow every segment, then judge every file; each finished file is written down at once."""
     work = jobs[0].out / "work" if jobs else Path()
     segments = [s for job in jobs for s in job.segments if not (work / s.cut_id(tools.config)).is_dir()]
@@ -197,8 +195,7 @@ class _Place:
 def _nothing(results: list[SourceResult]) -> str:
     reasons = sorted({d.reason for r in results for d in r.dropped})
     return (
-        f"no usable clip in {len(results)} file(s): {', '.join(reasons)}. "
-        "Use footage with one frontal, speaking face"
+        f"no usable clip in {len(results)} file(s): {', '.join(reasons)}. Use footage with one frontal, speaking face"
     )
 
 

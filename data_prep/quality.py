@@ -45,9 +45,7 @@ def repeated_share(windows: np.ndarray) -> float:
     """Share of frames that repeat the one before while their neighbours move; 0 for fewer than four frames."""
     if len(windows) < 4:
         return 0.0
-    moved = np.array(
-        [np.abs(b.astype(np.int16) - a.astype(np.int16)).mean() for a, b in pairwise(windows)]
-    )
+    moved = np.array([np.abs(b.astype(np.int16) - a.astype(np.int16)).mean() for a, b in pairwise(windows)])
     lone = moved[1:-1] < 0.25 * np.minimum(moved[:-2], moved[2:])
     halves = moved[0::2].mean(), moved[1::2].mean()
     doubled = len(moved) >= _LEAST_PAIRS and min(halves) < _ALTERNATING * max(halves)

@@ -301,9 +301,7 @@ def read_followed(folder: Path, first_frame: int) -> Followed:
         raise DatasetError(f"{folder}: damaged ({error}); delete it and prepare again") from error
 
 
-def _read_cut(
-    folder: Path, number: int, plain: dict[str, Any], arrays: dict[str, np.ndarray], first_frame: int
-) -> Cut:
+def _read_cut(folder: Path, number: int, plain: dict[str, Any], arrays: dict[str, np.ndarray], first_frame: int) -> Cut:
     prefix = f"{number:03d}."
     own = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
     looks, track = own.pop("looks", np.zeros((0, 0), np.uint8)), plain.pop("track")

@@ -324,4 +324,3 @@ def _record(
         flags=flags,
         seen_as=candidate.person,
     )
-

@@ -107,9 +107,7 @@ def _add_finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="which base model")
     parser.add_argument("--minutes", type=_number(float, 0.01), metavar="M", help="how long to learn")
     parser.add_argument("--resume", action="store_true", help="continue what was interrupted")
-    parser.add_argument(
-        "--check", action="store_true", help="judge the footage, measure time and memory, no more"
-    )
+    parser.add_argument("--check", action="store_true", help="judge the footage, measure time and memory, no more")
     who = parser.add_argument_group("consent: one of these says that the person agreed").add_mutually_exclusive_group()
     who.add_argument("--person", metavar="NAME", help="somebody made with: lipsync people add NAME")
     who.add_argument("--consent", type=Path, metavar="FILE", help="a consent record (JSON)")

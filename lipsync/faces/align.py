@@ -167,6 +167,24 @@ def crop_window(image: np.ndarray, transform: np.ndarray, size_px: int) -> np.nd
     return cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA) if times > 1 else crop
 
 
+def fit_projection(mouth: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """How head units come to lie in a window: float64 (F, 4, 2), [mouth, 1] · projection ≈ points, by least squares.
+
+    Args:
+        mouth: (F, L, 3) head units. points: (F, L, 2) window px. Both are one weak perspective, so the fit is exact.
+    """
+    return np.linalg.pinv(_with_one(mouth)) @ points
+
+
+def project(mouth: np.ndarray, projection: np.ndarray) -> np.ndarray:
+    """Mouths (F, L, 3) in head units → (F, L, 2) window px, through each frame's projection (F, 4, 2)."""
+    return _with_one(mouth) @ projection
+
+
+def _with_one(mouth: np.ndarray) -> np.ndarray:
+    return np.concatenate([mouth, np.ones((*mouth.shape[:2], 1))], 2)
+
+
 def mouth_opening(mouth: np.ndarray) -> np.ndarray:
     """Inner-lip distance of mouths (..., 31, ≥2), in their own unit: mean over the three middle pairs."""
     upper, lower = mouth[..., [24, 25, 26], :2], mouth[..., [30, 29, 28], :2]

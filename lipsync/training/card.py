@@ -24,7 +24,7 @@ from lipsync.progress import Progress, Silent
 from lipsync.speech.features import MEL_SILENCE
 from lipsync.sync.judge import judge_file, load_judge
 from lipsync.sync.offset import correlation, find_offset
-from lipsync.training.card_judged import LEAST_S, measure_judged
+from lipsync.training.card_judged import LEAST_S, measure_judged, shuffled_mel
 from lipsync.training.clipstore import Clip, load_clips
 from lipsync.training.pixel_task import PixelTask, PixelTaskConfig, laplacian, to_device
 from lipsync.training.pretrain import PretrainConfig, is_held_out
@@ -125,7 +125,7 @@ def measure_shape(base: Base, clips: list[ShapeClip], progress: Progress) -> dic
             "offset_within_1_frame_share": float(abs(lag.frames) <= 1),
             "spread_ratio": float(own.std() / max(float(seen.std()), 1e-6)),
             "foreign_sound_correlation": correlation(foreign, seen),
-            "shuffled_sound_correlation": correlation(opening(_shuffled(clip.mel, i), clip.times_s), seen),
+            "shuffled_sound_correlation": correlation(opening(shuffled_mel(clip.mel, i), clip.times_s), seen),
             "silent_opening_ratio": float((still.mean() - rest) / max(float(seen.mean()) - rest, 1e-6)),
             "silent_motion_ratio": float(still.std() / max(float(seen.std()), 1e-6)),
         }
@@ -138,12 +138,6 @@ def measure_shape(base: Base, clips: list[ShapeClip], progress: Progress) -> dic
 def _middle(name: str, values: list[float]) -> float:
     usable = np.array([v for v in values if np.isfinite(v)])
     return round(float(usable.mean() if name.endswith("_share") else np.median(usable)), 4)
-
-
-def _shuffled(mel: np.ndarray, seed: int, piece: int = 50) -> np.ndarray:
-    """The mel's half seconds in another order."""
-    pieces = [mel[a : a + piece] for a in range(0, len(mel), piece)]
-    return np.concatenate([pieces[k] for k in np.random.default_rng(seed).permutation(len(pieces))])
 
 
 @torch.inference_mode()

@@ -34,7 +34,11 @@ def measure_judged(base: Base, clips: list[Clip], judge: Judge, progress: Progre
     for number, clip in enumerate(clips):
         puppet, frames = Puppet(clip, clip.windows()), min(len(clip.times_s), int(MOST_S * clip.record.frame_rate))
         own = _from_first_frame(clip)
-        lines = [own, _resized(_from_first_frame(clips[(number + 1) % len(clips)]), len(own)), _shuffled(own, number)]
+        lines = [
+            own,
+            _resized(_from_first_frame(clips[(number + 1) % len(clips)]), len(own)),
+            shuffled_mel(own, number),
+        ]
         driver = ForeignSound([_line(mel) for mel in lines], base.shape, base.style, base.pixel.config)
         times_s, seen = puppet.gap_s * np.arange(frames), puppet.opening[:frames]
         found = {"real": _judged(judge, puppet.windows[:frames], times_s, own)}
@@ -68,7 +72,7 @@ def _resized(mel: np.ndarray, length: int) -> np.ndarray:
     return np.resize(mel, (length, mel.shape[1]))
 
 
-def _shuffled(mel: np.ndarray, seed: int, piece: int = 50) -> np.ndarray:
+def shuffled_mel(mel: np.ndarray, seed: int, piece: int = 50) -> np.ndarray:
     """The mel's half seconds in another order."""
     pieces = [mel[a : a + piece] for a in range(0, len(mel), piece)]
     return np.concatenate([pieces[k] for k in np.random.default_rng(seed).permutation(len(pieces))])

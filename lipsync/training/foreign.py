@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lipsync.errors import VoiceError
-from lipsync.faces.align import mouth_opening
+from lipsync.faces.align import fit_projection, mouth_opening, project
 from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, PixelModel, PixelModelConfig
 from lipsync.model.sampler import SamplerConfig, sample
 from lipsync.model.shape import find_neutral
@@ -95,16 +95,12 @@ def chance_of_order(rows: Sequence[tuple[float, int]]) -> float:
 
 
 class Puppet:
-    """A clip whose mouth can be set: windows, and the projection of head units to window px of every frame.
-
-    points (F, 31, 2) = [mouth (F, 31, 3), 1] · projection (F, 4, 2), which is exact: both are one weak perspective.
-    """
+    """A clip whose mouth can be set: windows, and the projection of head units to window px of every frame."""
 
     def __init__(self, clip: Clip, windows: np.ndarray) -> None:
         self.name, self.windows, self.clip = clip.record.id, windows, clip
         self.neutral = find_neutral(clip.mouth)
-        ones = np.ones((*clip.mouth.shape[:2], 1))
-        self.projection = np.linalg.pinv(np.concatenate([clip.mouth, ones], 2).astype(np.float64)) @ clip.points
+        self.projection = fit_projection(clip.mouth, clip.points)
         self.gap_s = 1 / clip.record.frame_rate
         self.opening = mouth_opening(clip.mouth)
 
@@ -113,8 +109,7 @@ class Puppet:
 
     def points(self, mouths: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """Mouths (N, 31, 3) in head units → (N, 31, 2) window px of these frames."""
-        ones = np.ones((*mouths.shape[:2], 1))
-        return np.concatenate([mouths, ones], 2) @ self.projection[frames]
+        return project(mouths, self.projection[frames])
 
     def references(self, frames: np.ndarray, count: int) -> np.ndarray:
         """Frames far from these, from the least to the most open."""

@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 
 from lipsync.config import from_mapping
 from lipsync.errors import DatasetError
+from lipsync.faces.align import fit_projection, project
 from lipsync.progress import Progress, Silent
 from lipsync.training.clipstore import Clip, ClipRecord, decode_windows, load_clips
 
@@ -103,7 +104,7 @@ def _unpacked(path: Path, record: ClipRecord, joined: bytes) -> PackedClip:
         parts.append(np.frombuffer(arrays, kind, count, at).reshape(shape))
         at += count * np.dtype(kind).itemsize
     mouth = (np.cumsum(parts[0], 0, dtype=np.int32) * MOUTH_STEP).astype(np.float32)
-    points = np.concatenate([mouth, np.ones((frames, 31, 1), np.float32)], 2) @ parts[2]
+    points = project(mouth, parts[2])
     mel = np.frombuffer(zlib.decompress(blobs[2]), np.uint8).reshape(-1, 80).astype(np.float32)
     mel = mel * np.float32((MEL_TOP + 1) / 255) - 1
     pose = (parts[3] * POSE_STEP_DEG).astype(np.float32)
@@ -113,8 +114,7 @@ def _unpacked(path: Path, record: ClipRecord, joined: bytes) -> PackedClip:
 def _arrays(clip: Clip) -> bytes:
     mouth = np.rint(clip.mouth / MOUTH_STEP).clip(-32000, 32000).astype(np.int32)
     steps = np.diff(mouth, axis=0, prepend=np.zeros_like(mouth[:1])).astype("<i2")
-    whole = np.concatenate([mouth * MOUTH_STEP, np.ones((len(mouth), mouth.shape[1], 1))], 2)
-    projection = (np.linalg.pinv(whole) @ clip.points).astype("<f4")
+    projection = fit_projection(mouth * MOUTH_STEP, clip.points).astype("<f4")
     pose = np.rint(clip.pose_deg / POSE_STEP_DEG).astype("<i2")
     return zlib.compress(
         steps.tobytes() + clip.times_s.astype("<f8").tobytes() + projection.tobytes() + pose.tobytes(), 9

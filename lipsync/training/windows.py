@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lipsync.errors import DatasetError
-from lipsync.faces.align import mouth_opening
+from lipsync.faces.align import fit_projection, mouth_opening, project
 from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, PixelModelConfig
 from lipsync.model.shape import find_neutral
 from lipsync.model.shapemap import draw_shapes, mask_window
@@ -239,17 +239,10 @@ class WindowBatches:
 
 
 def _moved(clip: WindowClip, frames: np.ndarray, movement: np.ndarray) -> np.ndarray:
-    """Where the clip's mouth would be in its windows had it made another movement (F, 31, 2) from rest: (F, 31, 2) px.
-
-    Each frame's own mouth says how head units come to lie in its window: a least-squares affine map.
-    """
-    out = np.empty_like(movement)
-    for row, (frame, delta) in enumerate(zip(frames, movement, strict=True)):
-        seen = np.c_[clip.mouth[frame], np.ones(len(delta))]
-        to_window = np.linalg.lstsq(seen, clip.points[frame], rcond=None)[0]
-        wanted = clip.neutral + np.c_[delta, np.zeros(len(delta))]
-        out[row] = np.c_[wanted, np.ones(len(delta))] @ to_window
-    return out
+    """Where the clip's mouth would lie in its windows had it moved otherwise, (F, 31, 2) from rest: (F, 31, 2) px."""
+    wanted = np.repeat(clip.neutral[None].astype(np.float64), len(frames), 0)
+    wanted[..., :2] += movement
+    return project(wanted, fit_projection(clip.mouth[frames], clip.points[frames]))
 
 
 def _signed(x: Tensor) -> Tensor:

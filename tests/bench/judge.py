@@ -13,6 +13,7 @@ import numpy as np
 
 from lipsync.model.judge import RATE_HZ
 from lipsync.sync.judge import JUDGES, crop_mouths, judge_sync, load_judge
+from lipsync.training.card_judged import shuffled_mel
 from lipsync.training.clipstore import load_clips
 from lipsync.training.pretrain import PretrainConfig, is_held_out
 
@@ -53,7 +54,7 @@ def main() -> None:
             note.setdefault("own confidence", []).append(base.confidence)
             note.setdefault("foreign score", []).append(judge_sync(judge, crops, times, foreign).score)
             note.setdefault("foreign confidence", []).append(judge_sync(judge, crops, times, foreign).confidence)
-            shuffled = _shuffled(clip.log_mel, number)
+            shuffled = shuffled_mel(clip.log_mel, number)
             note.setdefault("shuffled score", []).append(judge_sync(judge, crops, times, shuffled).score)
     result = {}
     for name, note in rows.items():
@@ -66,11 +67,6 @@ def main() -> None:
         for key, value in table.items():
             print(f"  {key:22}{value:8.3f}")
     print(json.dumps(result))
-
-
-def _shuffled(mel: np.ndarray, seed: int, piece: int = 50) -> np.ndarray:
-    pieces = [mel[a : a + piece] for a in range(0, len(mel), piece)]
-    return np.concatenate([pieces[k] for k in np.random.default_rng(seed).permutation(len(pieces))])
 
 
 if __name__ == "__main__":

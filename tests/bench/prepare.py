@@ -56,9 +56,7 @@ def main() -> None:
         prepare(args.videos[:1], Path(folder) / "warm", config, detector=detector, judge=judge, workers=1)
         begun_s = time.process_time()
         profile = cProfile.Profile(time.process_time)
-        profile.runcall(
-            prepare, args.videos, Path(folder) / "alone", config, detector=detector, judge=judge, workers=1
-        )
+        profile.runcall(prepare, args.videos, Path(folder) / "alone", config, detector=detector, judge=judge, workers=1)
         total_s = time.process_time() - begun_s
         begun_s = time.monotonic()
         if args.workers:

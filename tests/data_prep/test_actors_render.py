@@ -85,8 +85,8 @@ def test_an_open_mouth_shows_teeth_and_a_dark_cavity_where_a_closed_one_is_lips(
     opened, landmarks = stage.render(Performance(mouth=MouthShape(jaw_cm=1.3, gap_cm=1.5)))
     closed, _ = stage.render(Performance())
     top, bottom = landmarks[62], landmarks[66]
-    between = opened[int(top[1]) + 1:int(bottom[1]), int(top[0]) + 2]
-    lips = closed[int(top[1]) + 1:int(bottom[1]), int(top[0]) + 2]
+    between = opened[int(top[1]) + 1 : int(bottom[1]), int(top[0]) + 2]
+    lips = closed[int(top[1]) + 1 : int(bottom[1]), int(top[0]) + 2]
     colourless = between.min(axis=1) / between.max(axis=1)
     assert colourless.max() > 0.8 and between[colourless.argmax()].mean() > 0.5  # teeth
     assert (lips.min(axis=1) / lips.max(axis=1)).max() < 0.75

@@ -210,7 +210,9 @@ def test_the_commands(site, tmp_path, capsys):
 
 def test_labels_of_files_and_folders(tmp_path):
     table = tmp_path / "labels.csv"
-    table.write_text("\ufefffile,person,language,rights,source,more\na.mp4,ann,en,,,x\nday2/a.mp4,bob,,,,\nday3,eve,,,,\n")
+    table.write_text(
+        "\ufefffile,person,language,rights,source,more\na.mp4,ann,en,,,x\nday2/a.mp4,bob,,,,\nday3,eve,,,,\n"
+    )
     labels = read_labels(table)
     assert label_of(tmp_path / "a.mp4", labels) == {"person": "ann", "language": "en"}
     assert label_of(tmp_path / "day2" / "a.mp4", labels)["person"] == "bob"

@@ -12,7 +12,9 @@ from lipsync.faces.align import (
     apply_transform,
     crop_window,
     fit_pose,
+    fit_projection,
     mouth_opening,
+    project,
     smooth_seen,
     to_frame,
     to_head,
@@ -136,3 +138,16 @@ def test_depth_of_flat_landmarks_is_that_of_the_turned_head(yaw):
     error = found[:, 2] - found[ANCHORS, 2].mean() - (truth[:, 2] - truth[ANCHORS, 2].mean())
     assert np.abs(error).max() < 0.5
     assert found.shape == (68, 3)
+
+
+def test_a_planted_projection_is_found_and_carries_other_mouths_over():
+    rng = np.random.default_rng(4)
+    planted = rng.normal(0, 30, (3, 4, 2))
+    mouth, other = rng.normal(0, 0.4, (2, 3, 31, 3))
+
+    def through(points):
+        return points @ planted[:, :3] + planted[:, 3:]
+
+    found = fit_projection(mouth, through(mouth))
+    np.testing.assert_allclose(found, planted, atol=1e-8)
+    np.testing.assert_allclose(project(other, found), through(other), atol=1e-8)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lipsync.errors import DatasetError
+from lipsync.faces.align import fit_projection, project
 from lipsync.training.clipstore import load_clips
 from lipsync.training.packed import MEL_TOP, load_any, pack, read_pack
 from tests.training_helpers import write_drawn_dataset
@@ -33,9 +34,7 @@ def test_round_trip(dataset, tmp_path):
 def test_points_that_one_camera_sees_are_given_back_exactly(dataset, tmp_path):
     pack([dataset], tmp_path / "small.pack")
     for whole, packed in zip(load_clips(dataset), read_pack(tmp_path / "small.pack"), strict=True):
-        ones = np.ones((*whole.mouth.shape[:2], 1))
-        seen = np.concatenate([whole.mouth, ones], 2)
-        affine = seen @ (np.linalg.pinv(seen) @ whole.points)  # what an affine camera can say of these points
+        affine = project(whole.mouth, fit_projection(whole.mouth, whole.points))
         np.testing.assert_allclose(packed.points, affine, atol=0.05)
 
 
