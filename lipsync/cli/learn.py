@@ -13,7 +13,7 @@ from lipsync.consent import read_consent
 from lipsync.errors import ConfigError, DatasetError, UsageError
 from lipsync.media.whole import WholeFile
 from lipsync.progress import Progress, format_s
-from lipsync.studio import service
+from lipsync.studio import learning
 from lipsync.studio.people import find_person
 from lipsync.training.card_words import card_text
 
@@ -31,12 +31,12 @@ def prepare(args: argparse.Namespace, progress: Progress) -> Outcome:
     fetched = [
         path
         for url in args.url
-        for path in service.fetch(url, folder, progress, args.rights, playlist=args.playlist, **part)
+        for path in learning.fetch(url, folder, progress, args.rights, playlist=args.playlist, **part)
     ]
     footage = [*args.footage, *(person.footage() if person else fetched)]
     if not footage:
         raise UsageError("prepare needs FOOTAGE, --url URL, or --person NAME with footage")
-    report = service.prepare_footage(
+    report = learning.prepare_footage(
         footage,
         out,
         progress,
@@ -132,13 +132,13 @@ def finetune(args: argparse.Namespace, progress: Progress) -> Outcome:
     person = find_person(args.person) if args.person else None
     dataset, out = args.dataset or (person and person.dataset), args.out or (person and person.adapter)
     if args.check and dataset is not None:
-        ready = service.check_learning(dataset, progress, device=args.device, **given(args, "minutes", "base"))
+        ready = learning.check_learning(dataset, progress, device=args.device, **given(args, "minutes", "base"))
         return Outcome(ready.to_json(), ready.text())
     if dataset is None or out is None:
         raise UsageError("finetune needs DATASET and --out ADAPTER, or --person NAME")
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: an adapter is one .safetensors file; write {out.with_suffix('.safetensors')}")
-    consent = service.need_consent(person.consent if person else args.consent and read_consent(args.consent))
+    consent = learning.need_consent(person.consent if person else args.consent and read_consent(args.consent))
     settings = given(args, "minutes", "seed", "base")
     ready = None
     if not args.resume and args.minutes is not None and args.minutes < LEAST_MINUTES_TO_MEASURE:
@@ -146,13 +146,13 @@ def finetune(args: argparse.Namespace, progress: Progress) -> Outcome:
         progress.done()
     elif not args.resume:
         given_now = {name: value for name, value in settings.items() if name != "seed"}
-        ready = service.check_learning(dataset, progress, device=args.device, **given_now)
+        ready = learning.check_learning(dataset, progress, device=args.device, **given_now)
         for line in ready.text().splitlines():
             progress.start(line)
             progress.done()
-    result = service.learn(dataset, out, consent, progress, device=args.device, resume=args.resume, **settings)
+    result = learning.learn(dataset, out, consent, progress, device=args.device, resume=args.resume, **settings)
     values = result.to_json() | {"estimate": ready and ready.to_json()}
-    return Outcome(values, f"{card_text(service.adapter_header(out))}\nlearned {consent.subject}: {out}")
+    return Outcome(values, f"{card_text(learning.adapter_header(out))}\nlearned {consent.subject}: {out}")
 
 
 def card(args: argparse.Namespace, progress: Progress) -> Outcome:

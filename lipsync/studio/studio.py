@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from lipsync.consent import record_consent
 from lipsync.errors import ConsentError, MediaError, PersonError
 from lipsync.progress import Progress, Silent
-from lipsync.studio import service
+from lipsync.studio import learning, service
 from lipsync.studio.jobs import Jobs, Snapshot
 from lipsync.studio.people import (
     RECORDINGS,
@@ -97,7 +97,7 @@ class Studio:
         if not url.strip():
             raise PersonError("paste the link of a video first")
         return self._start(
-            person, "Fetching footage", lambda progress: service.fetch(url, person.footage_folder, progress, "consent")
+            person, "Fetching footage", lambda progress: learning.fetch(url, person.footage_folder, progress, "consent")
         )
 
     def prepare(self, name: str) -> str:
@@ -107,20 +107,20 @@ class Studio:
             raise PersonError(f"{person.name} has no footage yet; bring a video first")
 
         def work(progress: Progress) -> None:
-            service.prepare_footage(person.footage(), person.dataset, progress, person=person)
+            learning.prepare_footage(person.footage(), person.dataset, progress, person=person)
 
         return self._start(person, "Preparing footage", work)
 
     def learn(self, name: str, minutes: float, resume: bool = False) -> str:
         """Start learning; then the same sentence is rendered by the base and by the adapter."""
         person = self.person(name)
-        if not service.read_report(person.dataset):
+        if not learning.read_report(person.dataset):
             raise PersonError(f"the footage of {person.name} is not prepared yet; do that first")
 
         def work(progress: Progress) -> None:
             if not resume:
                 self._check(person, float(minutes), progress)
-            service.learn(
+            learning.learn(
                 person.dataset, person.adapter, person.consent, progress, minutes=float(minutes), resume=resume
             )
             self._samples(person, progress)
@@ -130,12 +130,12 @@ class Studio:
     def check(self, name: str, minutes: float) -> str:
         """Start judging the footage and measuring how long learning takes here."""
         person = self.person(name)
-        if not service.read_report(person.dataset):
+        if not learning.read_report(person.dataset):
             raise PersonError(f"the footage of {person.name} is not prepared yet; do that first")
         return self._start(person, "Checking", lambda progress: self._check(person, float(minutes), progress))
 
     def _check(self, person: Person, minutes: float, progress: Progress) -> None:
-        ready = service.check_learning(person.dataset, progress, minutes=minutes)
+        ready = learning.check_learning(person.dataset, progress, minutes=minutes)
         _write_text(person.folder / READY, ready.text())
 
     def _samples(self, person: Person, progress: Progress) -> None:
@@ -239,7 +239,7 @@ def adapter_notes(person: Person) -> dict[str, Any]:
 
 def thumbnails(person: Person, most: int = 24) -> list[tuple[str, str]]:
     """(picture file, caption) of kept clips, evenly over the dataset."""
-    sources = service.read_report(person.dataset).get("sources", [])
+    sources = learning.read_report(person.dataset).get("sources", [])
     clips = [(source["source"], clip) for source in sources for clip in source["clips"]]
     folder, step = person.dataset / "thumbs", max(1, -(-len(clips) // most))
     rows = [(folder / f"{clip['id']}.jpg", f"{name}, {clip['start_s']:.1f} s") for name, clip in clips[::step]]

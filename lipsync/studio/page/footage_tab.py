@@ -4,9 +4,9 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.studio.learning import read_report
 from lipsync.studio.page.frame import ERROR_S, Frame, told
 from lipsync.studio.page.show import empty, footage_report, table
-from lipsync.studio.service import read_report
 from lipsync.studio.studio import thumbnails
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from lipsync.studio.learning import default_minutes, learning_so_far, read_report
 from lipsync.studio.page.frame import Frame, told
 from lipsync.studio.page.show import empty, gain_table, learn_estimate, learning_curves
-from lipsync.studio.service import default_minutes, learning_so_far, read_report
 from lipsync.studio.studio import LEAST_LEARNABLE_MINUTES, SAMPLES, adapter_notes, ready_text
 
 WATCH_S = 4.0

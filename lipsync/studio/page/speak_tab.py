@@ -6,9 +6,9 @@ from typing import Any
 import gradio as gr
 
 from lipsync.config import RenderConfig
+from lipsync.studio.languages import voices
 from lipsync.studio.page.frame import Frame, told
 from lipsync.studio.page.show import empty, render_account
-from lipsync.studio.service import voices
 from lipsync.studio.studio import Spoken, read_account, renders
 
 FACES = [("there is one", ""), ("the largest", "largest"), ("the left one", "left"), ("the right one", "right")]
