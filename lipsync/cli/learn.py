@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from lipsync.cli.agree import ask_consent, terminal_is_there
 from lipsync.cli.run import Outcome, given
 from lipsync.config import from_mapping, to_mapping
 from lipsync.consent import read_consent
@@ -138,7 +139,10 @@ def finetune(args: argparse.Namespace, progress: Progress) -> Outcome:
         raise UsageError("finetune needs DATASET and --out ADAPTER, or --person NAME")
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: an adapter is one .safetensors file; write {out.with_suffix('.safetensors')}")
-    consent = learning.need_consent(person.consent if person else args.consent and read_consent(args.consent))
+    consent = person.consent if person else args.consent and read_consent(args.consent)
+    if consent is None and not args.json and terminal_is_there():
+        consent = ask_consent()
+    consent = learning.need_consent(consent)
     settings = given(args, "minutes", "seed", "base")
     ready = None
     if not args.resume and args.minutes is not None and args.minutes < LEAST_MINUTES_TO_MEASURE:
