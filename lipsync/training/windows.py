@@ -35,6 +35,9 @@ class WindowTaskConfig:
     other_clip_share: float = 0.25
     alike_share: float = 0.35
     augment: bool = True
+    flip_share: float = 0.5  # of augmented chunks that are mirrored
+    look_strength: float = 1.0  # how much light, contrast and white balance vary, 0: not at all
+    jitter_strength: float = 1.0  # the same of turning, size and place
     map_noise_px: float = 0.5
     foreign_share: float = 0.0  # of chunks driven by another person's clip: they have no true pixels
 
@@ -138,9 +141,9 @@ class WindowBatches:
         has_previous = (previous >= 0) & keep_previous
         sources = [(clip, int(max(i, 0))) for i in previous] + self._references(clip, target, rng)
         valid = np.array([*has_previous, *[True] * (len(sources) - model.previous_frames)], np.float32)
-        warp = _jitter(model.size_px, rng) if config.augment else None
-        look = _look(rng) if config.augment else None
-        flip = config.augment and rng.random() < 0.5
+        warp = _jitter(model.size_px, config.jitter_strength, rng) if config.augment else None
+        look = _look(config.look_strength, rng) if config.augment and config.look_strength else None
+        flip = config.augment and rng.random() < config.flip_share
         driver, at = self._driver(clip, target, stride, rng)
         asked = (driver.mouth[at] - driver.neutral)[..., :2]
         points = clip.points[target] if driver is clip else _moved(clip, target, asked)
@@ -254,17 +257,19 @@ def _unit(x: Tensor) -> Tensor:
     return x.float() / 255
 
 
-def _jitter(size: int, rng: np.random.Generator) -> np.ndarray:
-    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rng.normal(0, 2.0), float(np.exp(rng.normal(0.02, 0.04))))
-    matrix[:, 2] += rng.normal(0, 2.0, 2)
+def _jitter(size: int, strength: float, rng: np.random.Generator) -> np.ndarray:
+    turn_deg, growth, shift_px = rng.normal(0, 2.0), rng.normal(0.02, 0.04), rng.normal(0, 2.0, 2)
+    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), strength * turn_deg, float(np.exp(strength * growth)))
+    matrix[:, 2] += strength * shift_px
     return matrix
 
 
-def _look(rng: np.random.Generator) -> np.ndarray:
+def _look(strength: float, rng: np.random.Generator) -> np.ndarray:
     """Light, contrast, gamma and white balance as a table for cv2.LUT: uint8 (256, 1, 3)."""
-    level = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.18))
-    level = (level - 0.5) * np.exp(rng.normal(0, 0.12)) + 0.5 + rng.normal(0, 0.05)
-    return np.clip(level * np.exp(rng.normal(0, 0.06, 3)) * 255, 0, 255).astype(np.uint8)[:, None]
+    gamma, contrast, light = (strength * rng.normal(0, spread) for spread in (0.18, 0.12, 0.05))
+    level = np.linspace(0, 1, 256)[:, None] ** np.exp(gamma)
+    level = (level - 0.5) * np.exp(contrast) + 0.5 + light
+    return np.clip(level * np.exp(strength * rng.normal(0, 0.06, 3)) * 255, 0, 255).astype(np.uint8)[:, None]
 
 
 def _worn(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
