@@ -197,6 +197,9 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="which base model")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.mp4")
     parser.add_argument("--stream", action="store_true", help='write as it comes, in fragments; --out "-": to stdout')
+    parser.add_argument(
+        "--pieces", type=Path, metavar="DIR", help="keep what is rendered: an edit renders only its own"
+    )
     _add_face(parser)
     parser.add_argument("--steps", type=_number(int, 1), metavar="N", help="sampler steps: more is finer and slower")
     parser.add_argument("--guidance", type=_number(float, 0), metavar="G", help="1: none; more: obey the speech more")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SETTINGS = ("steps", "guidance", "seed", "face")
 INTO = ("source_language", "transcript", "work", "transcriber", "translator", "glossary", "background", "separator")
 INTO += ("loudness_lufs", "speed")
-ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device", "stream")
+ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device", "stream", "pieces")
 
 
 def say(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -41,6 +41,8 @@ def _scene(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync say` with a cast, or with takes."""
     if args.text is None and args.script is None:
         raise UsageError("a scene needs a TEXT or --script FILE")
+    if args.pieces is not None:
+        raise UsageError("--pieces is for one speaker; a scene keeps its sentences' sounds with --takes DIR")
     if args.retake and not args.takes:
         raise UsageError("--retake needs --takes DIR, where the other sentences were kept")
     wanted = given(args, "layout", "person", "template", "adapter", "voice", "speed", "takes", "base", "device")
@@ -107,6 +109,8 @@ def _wanted(args: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as fields of an Order."""
     if str(args.out) == "-" and (args.json or not args.stream):
         raise UsageError("--out - writes the video to standard output: add --stream, and leave out --json")
+    if args.pieces is not None and args.stream:
+        raise UsageError("--pieces keeps finished pieces for the next render, and --stream leaves none; choose one")
     return {**given(args, *ORDERED), "settings": given(args, *SETTINGS)}
 
 
@@ -117,6 +121,9 @@ def _outcome(result: "RenderResult") -> Outcome:
         f"largest difference outside the mask, before encoding: {result.largest_outside_difference} of 255",
         *[f"left as it was: {text}" for text in service.stretches(values["passed_through"])],
     ]
+    if result.pieces.get("folder"):
+        told = "{made} pieces rendered, {kept} as they were; {folder} takes up {mb} MB"
+        lines.append(told.format_map(result.pieces))
     standard_output_is_the_video = result.out == "-"
     return Outcome(values, "" if standard_output_is_the_video else "\n".join([*lines, *result.warnings]))
 

@@ -22,14 +22,14 @@ from lipsync.media.supply import SoundSupply
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
 from lipsync.render.blocks import RUN_IN, Carry, Start
-from lipsync.render.generate import hear
+from lipsync.render.generate import listen
 from lipsync.render.job import Part, Production
 from lipsync.render.pieces import job_key
 from lipsync.render.plan import Plan, make_plan, read_references
 from lipsync.render.result import RenderResult
 from lipsync.render.sequence import AnyPicture, Sequence, find_runs
 from lipsync.render.sway import Sway
-from lipsync.types import Sound, Speech
+from lipsync.types import Sound, Speech, VideoInfo
 
 T = TypeVar("T")
 BLOCK_BYTES = 96 << 20  # pictures held while a template is played back
@@ -45,6 +45,7 @@ def say(
     *,
     detector: FaceDetector | None = None,
     stream: bool = False,
+    pieces: Path | None = None,
 ) -> RenderResult:
     """Make the person in a template say something; the video is as long as the speech and `config.tail_s`.
 
@@ -54,6 +55,7 @@ def say(
         out: the .mp4 to write; it appears when it is whole, unless `stream`.
         detector: instead of the one that `config` names.
         stream: write a fragmented MP4 as it comes; `out` may then be "-", standard output. Nothing can be resumed.
+        pieces: a folder in which finished pieces stay for the next render, see dub.
 
     Raises:
         NoFaceError: no usable face, or several and no choice.
@@ -64,7 +66,7 @@ def say(
     template, out = Path(template), Path(out)
     given = speech.sound if isinstance(speech, Speech) else speech
     sound = Sound(given.samples, given.sample_rate_hz, 0.0)
-    heard = hear(sound)
+    heard = listen(sound)
     begun = time.monotonic()
     plan = make_plan(template, config, base.pixel.config.size_px, progress, detector)
     planned_s = time.monotonic() - begun
@@ -73,22 +75,18 @@ def say(
         sequence, finish = hold(plan, length_s), Sway(plan, config.photo_motion, config.seed).move
     else:
         sequence, finish = bounce(plan, length_s), None
+    orders = orders_of(sequence, config.first_s if stream else config.segment_s, plan.info)
     production = Production(
-        plan.info, out, base, config, progress, job_key(base, config, template, sound), heard, SoundSupply(sound),
-        tracks=False, frames=len(sequence), finish=finish, stream=stream,
+        plan.info, out, base, config, progress, job_key(base, config, template), heard, SoundSupply(sound),
+        tracks=False, frames=len(sequence), finish=finish, stream=stream, folder=pieces, orders=orders,
     )  # fmt: skip
     production.seconds["plan"] = planned_s
     references = read_references(plan, base.pixel.config.size_px)
-    rate = float(plan.info.frame_rate)
 
     def parts(start: Start | None, carry: Carry | None) -> Iterator[Part]:
-        frames = max(1, round((config.first_s if stream else config.segment_s) * rate))
-        number = start.number if start is not None else 0
-        for first in range(number * frames, len(sequence), frames):
-            lead, last = max(0, first - RUN_IN), min(first + frames, len(sequence))
-            following = Start(number + 1, last)
-            yield Part(number, plan, sequence.part(lead, last), first - lead, references, following)
-            number += 1
+        for number in range(start.number if start is not None else 0, len(orders)):
+            order, lead = orders[number]
+            yield Part(number, plan, order, lead, references, Start(number + 1))
 
     def pictures(part: Part) -> Iterator[AnyPicture]:
         return (
@@ -96,6 +94,16 @@ def say(
         )
 
     return production.run(parts, pictures)
+
+
+def orders_of(sequence: Sequence, piece_s: float, info: VideoInfo) -> list[tuple[Sequence, int]]:
+    """A sequence in parts of `piece_s`, each with how many positions of the part before run in."""
+    frames = max(1, round(piece_s * float(info.frame_rate)))
+    firsts = range(0, len(sequence), frames)
+    return [
+        (sequence.part(max(0, first - RUN_IN), min(first + frames, len(sequence))), min(first, RUN_IN))
+        for first in firsts
+    ]
 
 
 def hold(plan: Plan, length_s: float) -> Sequence:

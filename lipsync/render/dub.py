@@ -19,7 +19,7 @@ from lipsync.media.supply import SoundSupply
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
 from lipsync.render.blocks import RUN_IN, Block, BlockPlanner, Carry, Start
-from lipsync.render.generate import HeardFile, hear, seen_shapes
+from lipsync.render.generate import listen, seen_shapes
 from lipsync.render.job import Part, Production
 from lipsync.render.overlap import Ahead
 from lipsync.render.pieces import job_key
@@ -41,6 +41,7 @@ def dub(
     mouth_video: Path | None = None,
     detector: FaceDetector | None = None,
     stream: bool = False,
+    pieces: Path | None = None,
 ) -> RenderResult:
     """Make the person in `video` say something else.
 
@@ -52,9 +53,11 @@ def dub(
         mouth_video: take the mouth's shapes from the landmarks of this video instead of from the sound.
         detector: instead of the one that `config` names.
         stream: write a fragmented MP4 as it comes; `out` may then be "-", standard output. Nothing can be resumed.
+        pieces: a folder in which finished pieces stay, for the next render of this video: what a changed sound does
+            not touch is not rendered again. About as large as the output.
 
     Raises:
-        UsageError: neither speech nor another video's mouth.
+        UsageError: neither speech nor another video's mouth; `pieces` with `stream`, or a folder of other things.
         NoFaceError: no usable face, or several and no choice.
         MediaError: not a video, a photo, or damaged.
         SpeechError: empty sound.
@@ -67,18 +70,14 @@ def dub(
     info = probe(video)
     if info.is_still:
         raise MediaError(f"{video}: a photo has no length to dub; use say, which lets a photo speak")
-    heard = hear(given) if not isinstance(given, Path) else HeardFile(SoundSupply(given))
+    heard = listen(given)
     detector, size_px = detector or open_detector(config.detector, look=True), base.pixel.config.size_px
     supply, copied = _sound_of(given, mouth_video, video)
-    coefficients = None
-    if mouth_video is not None:
-        coefficients = follow_mouth(mouth_video, video, base, config, detector)
-    frames = max(1, round(config.segment_s * info.frame_rate))
-    if stream:
-        frames = max(1, round(config.first_s * info.frame_rate))
+    shapes = None if mouth_video is None else follow_mouth(mouth_video, video, base, config, detector)
+    frames = max(1, round((config.first_s if stream else config.segment_s) * info.frame_rate))
     production = Production(
-        info, out, base, config, progress, job_key(base, config, video, given, mouth_video), heard, supply, copied,
-        coefficients=coefficients, frames=info.frames, stream=stream,
+        info, out, base, config, progress, job_key(base, config, video), heard, supply, copied,
+        coefficients=shapes, frames=info.frames, stream=stream, folder=pieces,
     )  # fmt: skip
     reader = _Reader(info)
 
@@ -100,19 +99,22 @@ def part_of(block: Block) -> Part:
 
 
 class _Reader:
-    """Decodes a video once, a little ahead, for parts that overlap by their run-in."""
+    """Decodes a video once, a little ahead, for parts that overlap by their run-in; parts may be left out."""
 
     def __init__(self, info: VideoInfo) -> None:
-        self.info = info
+        self.info, self._next = info, 0
         self._ahead: Ahead[Picture] | None = None
         self._last: deque[Picture] = deque(maxlen=RUN_IN)
 
     def pictures(self, part: Part) -> Iterator[Picture]:
         """The pictures of a part. Raises MediaError when the file is another than when it was planned."""
         wanted = part.sequence.pts
-        if self._ahead is None:
+        if self._ahead is None or part.number != self._next:
+            self.close()
+            self._last.clear()
             start_s = float(part.sequence.times_s[0]) if part.number else 0.0
             self._ahead = Ahead(read_pictures(self.info.path, start_s=start_s, count=False), READ_AHEAD)
+        self._next = part.number + 1
         kept = [picture for picture in self._last if picture.pts >= wanted[0]]
         for k, pts in enumerate(wanted):
             picture = kept[k] if k < len(kept) else next(self._ahead, None)

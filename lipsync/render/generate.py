@@ -6,6 +6,7 @@ number n of a job draws its noise from (seed, n) alone: one seed, one result.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ ALIKE = 5  # of the pool, so many nearest in pose compete by mouth opening
 REFERENCE_GAP_FRAMES = 4  # as in training: a reference lies at least this far from the frames being generated
 BLOCK_S, CONTEXT_S = 30.0, 3.0
 LEVEL_BLOCK_S = 30.0
+GAIN_STEP_DB = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,16 @@ class Heard:
         return self
 
 
+def whole_gain_db(loudness_db: float) -> float:
+    """What brings a sound to the level of speech, to the next GAIN_STEP_DB: an edited sentence seldom changes it."""
+    return round(min(SPEECH_LEVEL_DB - loudness_db, MAX_GAIN_DB) / GAIN_STEP_DB) * GAIN_STEP_DB
+
+
 class HeardFile:
     """The sound of a supply as the models hear it, part after part: levelled as a whole, held in parts.
 
-    Levels are found in one reading; 2 hours of them are 3 MB.
+    Levels are found in one reading; 2 hours of them are 3 MB. A part depends on the sound within it and CONTEXT_S and
+    half a second around it, and on the whole only by its level in steps.
     """
 
     def __init__(self, supply: SoundSupply) -> None:
@@ -72,7 +80,7 @@ class HeardFile:
             levels.append(frame_levels_db(mono_16k(self._sound(at, max(end, at + 0.05)))))
             at = end
         loudness = gated_loudness_db(np.concatenate(levels))
-        self.gain = 10 ** (min(SPEECH_LEVEL_DB - loudness, MAX_GAIN_DB) / 20) if np.isfinite(loudness) else 1.0
+        self.gain = 10 ** (whole_gain_db(loudness) / 20) if np.isfinite(loudness) else 1.0
         self.is_silent = not np.isfinite(loudness)
 
     def part(self, start_s: float, end_s: float) -> Heard:
@@ -93,6 +101,15 @@ def hear(sound: Sound | None) -> Heard:
     if not len(sound.samples):
         raise SpeechError("the sound is empty (0 samples); give a file with speech in it")
     return Heard(log_mel(level(sound)), sound.start_s)
+
+
+def listen(given: Sound | Path | None) -> Heard | HeardFile:
+    """A sound or a sound file as the models hear it; None is silence. Raises SpeechError on an empty one."""
+    if given is None:
+        return hear(None)
+    if isinstance(given, Sound) and not len(given.samples):
+        raise SpeechError("the sound is empty (0 samples); give a file with speech in it")
+    return HeardFile(SoundSupply(given))
 
 
 def speech_shapes(model: ShapeModel, heard: Heard, times_s: np.ndarray, style: Tensor | None = None) -> np.ndarray:

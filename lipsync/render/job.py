@@ -1,22 +1,25 @@
 """One render, from planned parts to a finished file: what dub and say share.
 
 A part is a stretch of output positions with its plan. Each is rendered into a piece of its own (pieces.py), and they
-are joined without coding again, so that an interrupted render goes on where it was, with the same result. Planning,
-decoding, generating and pasting with encoding run at the same time, each a little ahead of the next.
+are joined without coding again. A piece that holds what a render would give now is not rendered again: so an
+interrupted render goes on where it was, and one of a sound that was edited renders what the edit touches, with the
+same result, packet for packet, as from the beginning. Planning, decoding, generating and pasting with encoding run at
+the same time, each a little ahead of the next.
 """
 
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from lipsync.config import RenderConfig
-from lipsync.errors import LipsyncError, NoFaceError
+from lipsync.errors import LipsyncError, MediaError, NoFaceError
 from lipsync.media import VideoWriter
 from lipsync.media.assemble import Assembler
 from lipsync.media.picture import format_warning
@@ -29,10 +32,11 @@ from lipsync.render.composite import Compositor
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
 from lipsync.render.overlap import Ahead
-from lipsync.render.pieces import Pieces, Record
+from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
 from lipsync.render.plan import Plan, References, read_references
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
 from lipsync.render.sequence import AnyPicture, Renderer, Sequence
+from lipsync.speech.features import mel_at
 from lipsync.types import Sound, VideoInfo
 
 Finish = Callable[[np.ndarray, float], np.ndarray]
@@ -98,12 +102,23 @@ class Part:
     carry: Carry | None = None
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a part's mouths follow: the sound, mouth shapes (N, K), and a hash of all that a piece depends on."""
+
+    heard: Heard
+    shapes: np.ndarray
+    hash: str
+
+
 @dataclass
 class Production:
     """A render in parts.
 
+    key: what decides all pieces alike, see `job_key`; folder: where they are kept for good, None: nowhere.
     coefficients: mouth shapes (N, K) at times, where they come from another video instead of from what is heard.
     frames: about how many there will be, for the progress; finish: what is done to a finished picture, last.
+    orders: of every part with its lead, where they are known before planning.
     """
 
     info: VideoInfo
@@ -119,6 +134,8 @@ class Production:
     frames: int = 0
     finish: Finish | None = None
     stream: bool = False
+    folder: Path | None = None
+    orders: list[tuple[Sequence, int]] | None = None
     tracks: bool = True  # whether the template's other tracks, chapters and tags come along
     seconds: dict[str, float] = field(default_factory=lambda: {"plan": 0.0, "generate": 0.0, "paste": 0.0})
 
@@ -138,7 +155,7 @@ class Production:
         """
         begun = time.monotonic()
         place = Path(tempfile.mkdtemp(prefix="lipsync-")) / "stream" if self.stream else self.out
-        pieces = Pieces(place, self.key)
+        pieces = Pieces(place, self.key, self.folder)
         try:
             records = self._render(pieces, parts, pictures)
             self._check(records)
@@ -148,19 +165,19 @@ class Production:
                         assembler.add(pieces.path(record.number), record.first_pts)
                     self._end(assembler, records)
         except BaseException as error:
-            if (
-                self.stream
-                or (isinstance(error, LipsyncError) and not isinstance(error, Cancelled))
-                or not pieces.done()
-            ):
+            failed = isinstance(error, LipsyncError) and not isinstance(error, Cancelled)
+            if self.stream or failed or not pieces.done():
                 pieces.drop()
             raise
         finally:
             if self.stream:
                 shutil.rmtree(place.parent, ignore_errors=True)
-        pieces.drop()
+        if not self.stream:
+            pieces.finish(len(records))
         self.seconds["render"] = time.monotonic() - begun
-        return summarise(self.out, self.info, records, self.base, self.config, self.seconds, self._warnings)
+        result = summarise(self.out, self.info, records, self.base, self.config, self.seconds, self._warnings)
+        kept = {"folder": str(self.folder), "mb": round(pieces.size_mb(), 1)} if self.folder is not None else {}
+        return replace(result, pieces={"made": self._made, "kept": len(records) - self._made} | kept)
 
     def _render(
         self,
@@ -168,28 +185,60 @@ class Production:
         parts: Callable[[Start | None, Carry | None], Iterator[Part]],
         pictures: Callable[[Part], Iterator[AnyPicture]],
     ) -> list[Record]:
-        records, start, carry = pieces.done(), None, None
+        """Make the pieces that are not there or no longer hold; all of them, in order."""
+        self._made, count = 0, len(self.orders) if self.orders is not None else pieces.count
+        records = {number: record for number, record in pieces.done().items() if self._holds(pieces, record)}
         self.progress.start("rendering", self.frames or None, "frames")
         if records:
-            self.progress.advance(sum(record.frames for record in records), "going on where it was interrupted")
-            start, carry = pieces.carried(records[-1])
+            there = sum(record.frames for record in records.values())
+            self.progress.advance(there, f"{len(records)} pieces are there already")
         assembler: Assembler | None = None
-        planned = Ahead(self._timed(parts(start, carry)), 1)
-        try:
-            for part in planned:
-                record = self._piece(pieces.path(part.number), part, pictures(part))
-                pieces.save(record, part.carry)
-                records.append(record)
-                if self.stream:
-                    assembler = assembler or self._assembler(record.first_pts).__enter__()
-                    assembler.add(pieces.path(part.number), record.first_pts)
-                    pieces.path(part.number).unlink()
-            if assembler is not None:
-                self._end(assembler, records)
-        finally:
-            planned.close()
+        for first, stop in stale_stretches(set(records), count):
+            start, carry = pieces.carried(records[first - 1]) if first else (None, None)
+            most = None if stop is None else stop - first
+            planned = Ahead(self._timed(islice(parts(start, carry), most)), 1)
+            try:
+                for part in planned:
+                    record, order = self._piece(pieces.begin(part.number), part, pictures(part)), part.sequence
+                    pieces.save(record, order, part.carry)
+                    records[part.number] = record
+                    self._made += 1
+                    if self.stream:
+                        assembler = assembler or self._assembler(record.first_pts).__enter__()
+                        assembler.add(pieces.path(part.number), record.first_pts)
+                        pieces.path(part.number).unlink()
+            finally:
+                planned.close()
+        if assembler is not None:
+            self._end(assembler, list(records.values()))
         self.progress.done()
-        return records
+        if sorted(records) != list(range(len(records))):
+            raise MediaError(f"{self.info.path}: shorter than before; did the file change while it was read?")
+        return [records[number] for number in range(len(records))]
+
+    def _holds(self, pieces: Pieces, record: Record) -> bool:
+        """Whether a finished piece is what a render would give now."""
+        if self.orders is None:
+            order, lead = pieces.order(record.number), record.lead
+        elif record.number < len(self.orders):
+            order, lead = self.orders[record.number]
+        else:
+            return False
+        return self._told(order, lead).hash == record.told
+
+    def _told(self, order: Sequence, lead: int) -> Told:
+        """What a part follows, from its times alone."""
+        times_s = order.times_s
+        heard = self.heard.part(float(times_s[0]), float(times_s[-1]))
+        if self.coefficients is None:
+            shapes = speech_shapes(self.base.shape, heard, times_s, self.base.style)
+        else:
+            shapes = self.coefficients(times_s)
+        half_width = self.base.pixel.config.mel_half_width
+        around = np.zeros(0, np.float32)
+        if not self.heard.is_silent:
+            around = mel_at(heard.log_mel, times_s, start_s=heard.start_s, half_width=half_width)
+        return Told(heard, shapes, told_by(order, lead, shapes, around))
 
     def _timed(self, parts: Iterator[Part]) -> Iterator[Part]:
         while True:
@@ -207,7 +256,8 @@ class Production:
         if still:
             ticks = np.array([round(Fraction(t) / time_base) for t in times_s])
         first_pts, passed = int(ticks[part.lead]), list[list[object]]()
-        finished, renderer = self._finished(part, pictures)
+        told = self._told(sequence, part.lead)
+        finished, renderer = self._finished(part, pictures, told)
         with VideoWriter(
             path,
             width=self.info.width,
@@ -238,16 +288,17 @@ class Production:
             renderer.tally.largest_outside if renderer is not None else 0,
             [[k - part.lead, round(float(times_s[k]), 4), reason] for k, reason in passed],
             asdict(part.following) if part.following is not None else {},
+            part.lead,
+            told.hash,
         )
 
-    def _finished(self, part: Part, pictures: Iterator[AnyPicture]) -> tuple[Iterator[AnyPicture], Renderer | None]:
+    def _finished(
+        self, part: Part, pictures: Iterator[AnyPicture], told: Told
+    ) -> tuple[Iterator[AnyPicture], Renderer | None]:
         if part.references is None:
             return self._untouched(part, pictures), None
-        times_s = part.sequence.times_s
-        heard = self.heard.part(float(times_s[0]), float(times_s[-1]))
-        job = Job(part.plan, part.sequence, heard, None, self.base, self.config)
-        points = job.points_from_speech() if self.coefficients is None else job.place(self.coefficients(times_s))
-        renderer = job.renderer(points, self.progress, part.references, part.number * CHUNKS_A_PART)
+        job = Job(part.plan, part.sequence, told.heard, None, self.base, self.config)
+        renderer = job.renderer(job.place(told.shapes), self.progress, part.references, part.number * CHUNKS_A_PART)
         renderer.generator.has_sound = 0.0 if self.heard.is_silent else 1.0
         renderer.lead, renderer.overlap = part.lead, True
         return renderer.pictures(pictures), renderer

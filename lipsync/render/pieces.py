@@ -1,15 +1,21 @@
-"""Finished pieces of a render, kept beside its output until that is whole: what was done is not done again.
+"""Finished pieces of a render: what was done is not done again, after an interruption or after an edit.
 
-    OUT's folder / .NAME.pieces /  job.json   what is rendered: pieces of another job are thrown away
-                                   00000.mp4  00000.json  00000.npz    a piece, what it holds, what the next takes over
+    FOLDER /  job.json   what is rendered (a hash), and how many pieces it has once all were there
+              00000.mp4  00000.json  00000.npz    a piece; what it holds and what it followed; its order, and what the
+                                                  next piece takes over
 
-A piece counts once its .json is there, which is written last and appears in one step.
+A piece counts once its .json is there, which is written last and appears in one step. It holds as long as what it was
+made from is the same: models, settings and template (the folder's key), its pictures' order and times, and the mouth
+shapes and the sound of its own stretch (`Record.told`). Pieces of another key are removed.
+
+The folder lies hidden beside the output and goes when that is whole; or it is the caller's and stays: then it holds
+one render's pieces and no more, about as much as the output itself and 4 MB a piece.
 """
 
 import hashlib
 import json
 import os
-import shutil
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,9 +25,12 @@ import torch
 
 import lipsync
 from lipsync.config import RenderConfig, to_mapping
+from lipsync.errors import UsageError
 from lipsync.model.base import Base
 from lipsync.render.blocks import Carry, Start
-from lipsync.types import Sound
+from lipsync.render.sequence import Sequence
+
+_OWN = re.compile(r"\d{5}\.(mp4|json|npz)(\.part)?|job\.json(\.part)?|\.\d{5}\.[0-9a-f]{8}\.part\.mp4")
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Record:
     """A finished piece: its first picture's ticks, its last picture's time, and what was done in it.
 
     passed: [position, time_s, reason] of pictures left as they were. following: where the next block begins.
+    lead: positions before its first that only ran in. told: a hash of what it followed, see `told_by`.
     """
 
     number: int
@@ -40,6 +50,8 @@ class Record:
     largest_outside: int
     passed: list[list[Any]]
     following: dict[str, Any] = field(default_factory=dict)
+    lead: int = 0
+    told: str = ""
 
 
 class Pieces:
@@ -48,66 +60,131 @@ class Pieces:
     Args:
         out: the job's output.
         key: what is rendered and how, see `job_key`; pieces of another key are removed.
+        folder: where they are kept for good; None: beside the output, until `drop`.
+
+    Raises:
+        UsageError: `folder` holds other things than pieces, or is a file.
     """
 
-    def __init__(self, out: Path, key: str) -> None:
-        self.folder = out.absolute().with_name(f".{out.name[:100]}.pieces")
+    def __init__(self, out: Path, key: str, folder: Path | None = None) -> None:
+        self.folder = folder or out.absolute().with_name(f".{out.name[:100]}.pieces")
+        self.key, self.kept = key, folder is not None
         note = self.folder / "job.json"
-        if self.folder.is_dir() and not (note.is_file() and json.loads(note.read_text() or "{}").get("key") == key):
-            shutil.rmtree(self.folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"{self.folder}: a file, where the folder of a render's pieces was expected")
+        if self.kept and not note.is_file() and self.folder.is_dir() and any(self.folder.iterdir()):
+            raise UsageError(f"{self.folder}: holds files, but no pieces of a render; name a new or an empty folder")
+        known = json.loads(note.read_text() or "{}") if note.is_file() else {}
+        self.count: int | None = known.get("count")
+        if known.get("key") != key:
+            self.count = None
+            self._clear()
         self.folder.mkdir(exist_ok=True)
-        _write(note, json.dumps({"key": key, "version": lipsync.__version__}).encode())
+        self._note()
 
     def path(self, number: int) -> Path:
         """The video of a piece."""
         return self.folder / f"{number:05d}.mp4"
 
-    def done(self) -> list[Record]:
-        """The pieces that are finished, from the first on without a gap."""
-        out = []
-        while (note := self.path(len(out)).with_suffix(".json")).is_file() and self.path(len(out)).is_file():
-            out.append(Record(**json.loads(note.read_text())))
-        return out
+    def done(self) -> dict[int, Record]:
+        """The pieces that are finished, by number."""
+        found = {}
+        for note in sorted(self.folder.glob("[0-9]*.json")):
+            record = Record(**json.loads(note.read_text()))
+            if self.path(record.number).is_file() and note.with_suffix(".npz").is_file():
+                found[record.number] = record
+        return found
 
-    def save(self, record: Record, carry: Carry | None) -> None:
+    def begin(self, number: int) -> Path:
+        """Where the video of a piece is to be written; what was there no longer counts."""
+        self.path(number).with_suffix(".json").unlink(missing_ok=True)
+        return self.path(number)
+
+    def save(self, record: Record, order: Sequence, carry: Carry | None) -> None:
         """Note that a piece is finished; its video is in its place."""
+        values = {"frames": order.frames, "times_s": order.times_s, "pts": order.pts}
         if carry is not None:
-            file = self.path(record.number).with_suffix(".npz")
-            with file.open("wb") as target:
-                np.savez(target, **{f.name: np.asarray(getattr(carry, f.name)) for f in fields(carry)})
-            older = self.path(record.number - 1).with_suffix(".npz")
-            older.unlink(missing_ok=True)
+            values |= {f"carry_{f.name}": np.asarray(getattr(carry, f.name)) for f in fields(carry)}
+        with self.path(record.number).with_suffix(".npz").open("wb") as target:
+            np.savez(target, allow_pickle=False, **values)
         _write(self.path(record.number).with_suffix(".json"), json.dumps(asdict(record)).encode())
+
+    def order(self, number: int) -> Sequence:
+        """What a finished piece shows when, its lead included."""
+        with np.load(self.path(number).with_suffix(".npz"), allow_pickle=False) as arrays:
+            return Sequence(arrays["frames"], arrays["times_s"], arrays["pts"])
 
     def carried(self, record: Record) -> tuple[Start, Carry | None]:
         """Where the part after a finished piece begins, and with what."""
-        if not self.path(record.number).with_suffix(".npz").is_file():
-            return Start(**record.following), None
         with np.load(self.path(record.number).with_suffix(".npz"), allow_pickle=False) as arrays:
-            values = {name: value.item() if value.ndim == 0 else value for name, value in arrays.items()}
-        return Start(**record.following), Carry(**values)
+            own = {name.removeprefix("carry_"): arrays[name] for name in arrays.files if name.startswith("carry_")}
+        values = {name: value.item() if value.ndim == 0 else value for name, value in own.items()}
+        return Start(**record.following), Carry(**values) if values else None
+
+    def finish(self, count: int) -> None:
+        """All `count` pieces are there and the output is whole: keep these alone, or none."""
+        if not self.kept:
+            self.drop()
+            return
+        self._clear(count)
+        self.count = count
+        self._note()
+
+    def size_mb(self) -> float:
+        """What the folder takes up."""
+        return sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file()) / 1e6
 
     def drop(self) -> None:
-        """Remove all."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove all, unless it is to be kept."""
+        if not self.kept and self.folder.is_dir():
+            self._clear()
+            (self.folder / "job.json").unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def _clear(self, first: int = 0) -> None:
+        """Remove the pieces from `first` on, and what was left half written."""
+        for file in self.folder.glob("*") if self.folder.is_dir() else ():
+            number = re.match(r"\d{5}", file.name)
+            if _OWN.fullmatch(file.name) and file.name != "job.json" and (not number or int(number[0]) >= first):
+                file.unlink()
+
+    def _note(self) -> None:
+        note = {"key": self.key, "version": lipsync.__version__, "count": self.count}
+        _write(self.folder / "job.json", json.dumps(note).encode())
 
 
-def job_key(base: Base, config: RenderConfig, *inputs: Path | Sound | None) -> str:
-    """One hash of everything that decides a render's frames: models, settings, inputs."""
+def stale_stretches(good: set[int], count: int | None) -> list[tuple[int, int | None]]:
+    """Numbers first ≤ n < stop of pieces to be made, in order; None: as many as come, where `count` is not known."""
+    out, at = list[tuple[int, int | None]](), 0
+    for number in sorted(good):
+        if number > at:
+            out.append((at, number))
+        at = number + 1
+    if count is None or at < count:
+        out.append((at, count))
+    return out
+
+
+def job_key(base: Base, config: RenderConfig, template: Path) -> str:
+    """One hash of what decides the pictures of all pieces alike: models, settings, and the template's file."""
     digest = hashlib.sha256(json.dumps([lipsync.__version__, base.hash, base.person, to_mapping(config)]).encode())
+    digest.update(base.device.type.encode())
     for model in (base.shape, base.pixel):
         for value in model.state_dict().values():
             digest.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
     if base.style is not None:
         digest.update(base.style.detach().float().cpu().numpy().tobytes())
-    for given in inputs:
-        if isinstance(given, Path):
-            stat = given.stat()
-            digest.update(f"{given.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode())
-        elif given is not None:
-            digest.update(f"{given.sample_rate_hz} {given.start_s} {given.samples.shape}".encode())
-            digest.update(np.ascontiguousarray(given.samples).tobytes())
-        digest.update(b"|")
+    stat = template.stat()
+    digest.update(f"{template.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def told_by(order: Sequence, lead: int, *followed: np.ndarray) -> str:
+    """One hash of what a piece follows: its order and times, and arrays: mouth shapes, sound around its frames."""
+    digest = hashlib.sha256(str(lead).encode())
+    for values in (order.frames, order.times_s, order.pts, *followed):
+        digest.update(f"{values.dtype} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
 
 

@@ -45,6 +45,7 @@ class RenderResult:
     person: str
     seconds: dict[str, float]
     warnings: list[str] = field(default_factory=list)
+    pieces: dict[str, Any] = field(default_factory=dict)  # how many were made, and kept from before; where, how large
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

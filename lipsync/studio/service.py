@@ -46,6 +46,7 @@ class Order:
     device: str = "auto"
     settings: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = False  # the output grows as a fragmented MP4; "-" is standard output
+    pieces: Path | None = None  # a folder in which finished pieces stay for the next render
 
 
 class Models:
@@ -103,10 +104,11 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
             progress,
             mouth_video=order.mouth,
             stream=order.stream,
+            pieces=order.pieces,
         )
     if speech is None:
         raise UsageError("only a dub follows the mouth of another video")
-    return say(speech, order.template, order.out, base, config, progress, stream=order.stream)
+    return say(speech, order.template, order.out, base, config, progress, stream=order.stream, pieces=order.pieces)
 
 
 def dub_into(

@@ -14,7 +14,7 @@ import pytest
 from drawn_people import DrawnDetector, draw, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.config import RenderConfig
-from lipsync.errors import Cancelled
+from lipsync.errors import Cancelled, UsageError
 from lipsync.media import probe, read_frames, write_wav
 from lipsync.media.supply import SoundSupply
 from lipsync.progress import Cancellable, Silent
@@ -22,6 +22,8 @@ from lipsync.render.avatar import say
 from lipsync.render.dub import dub
 from lipsync.render.generate import HeardFile, hear
 from lipsync.render.overlap import Ahead
+from lipsync.render.pieces import stale_stretches
+from lipsync.types import Sound
 
 PIECES = RenderConfig(segment_s=0.8, seed=3)  # of 20 frames
 
@@ -130,6 +132,79 @@ def test_a_stopped_render_keeps_what_is_finished_unless_the_job_changes(base, tm
     with pytest.raises(Cancelled):
         dub(video, noise_speech(2.0), tmp_path / "b.mp4", base, PIECES, StopAt(5), detector=DrawnDetector())
     assert not list(tmp_path.glob(".*"))
+
+
+def edited(sound, start_s, end_s, seed=9):
+    """The same sound with another sentence between two times, as loud."""
+    samples, rate = sound.samples.copy(), sound.sample_rate_hz
+    part = slice(round(start_s * rate), round(end_s * rate))
+    samples[part] = noise_speech(sound.duration_s, rate, seed=seed).samples[part][::-1]
+    return Sound(samples, rate, sound.start_s)
+
+
+def test_an_edited_sentence_renders_its_own_pieces_and_no_others(base, tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(150, gap=range(110, 113)))
+    before, kept = noise_speech(6.0), tmp_path / "kept"
+    after = edited(before, 2.8, 3.0)  # frames 70 to 75; the model sees further, and pieces run in
+    dub(video, before, tmp_path / "a.mp4", base, PIECES, detector=DrawnDetector(), pieces=kept)
+    assert len(list(kept.glob("*.mp4"))) == 8
+    counting = CountingDetector()
+    result = dub(video, after, tmp_path / "b.mp4", base, PIECES, detector=counting, pieces=kept)
+    assert result.pieces["made"] == 2 and result.pieces["kept"] == 6  # frames 60 to 99
+    assert 40 <= counting.pictures < 100 and result.frames == 150
+    assert [p.frame for p in result.passed_through] == [110, 111, 112]
+    fresh = dub(video, after, tmp_path / "c.mp4", base, PIECES, detector=DrawnDetector())
+    assert coded(tmp_path / "b.mp4") == coded(tmp_path / "c.mp4") != coded(tmp_path / "a.mp4")
+    assert fresh.pieces == {"made": 8, "kept": 0} and fresh.rendered == result.rendered == 147
+    again = dub(video, after, tmp_path / "d.mp4", base, PIECES, detector=counting, pieces=kept)
+    assert again.pieces["made"] == 0 and coded(tmp_path / "d.mp4") == coded(tmp_path / "c.mp4")
+    assert again.pieces["mb"] == pytest.approx(sum(f.stat().st_size for f in kept.iterdir()) / 1e6, abs=0.06)
+    other = dub(video, after, tmp_path / "e.mp4", base, RenderConfig(segment_s=0.8), detector=counting, pieces=kept)
+    assert other.pieces["made"] == 8 and len(list(kept.iterdir())) == 3 * 8 + 1  # another seed: nothing is left of it
+
+
+def test_an_edit_that_was_interrupted_goes_on(base, tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(150))
+    before, kept = noise_speech(6.0), tmp_path / "kept"
+    after = edited(before, 2.8, 3.0)
+    dub(video, before, tmp_path / "a.mp4", base, PIECES, detector=DrawnDetector(), pieces=kept)
+    with pytest.raises(Cancelled):
+        stop = StopAt(110 + 30)
+        dub(video, after, tmp_path / "b.mp4", base, PIECES, stop, detector=DrawnDetector(), pieces=kept)
+    result = dub(video, after, tmp_path / "b.mp4", base, PIECES, detector=DrawnDetector(), pieces=kept)
+    assert result.pieces["made"] == 1
+    dub(video, after, tmp_path / "c.mp4", base, PIECES, detector=DrawnDetector())
+    assert coded(tmp_path / "b.mp4") == coded(tmp_path / "c.mp4")
+
+
+def test_what_is_said_later_in_say_renders_only_that(base, tmp_path):
+    video, kept = write_video(tmp_path / "t.mp4", speaking(30)), tmp_path / "kept"
+    before = noise_speech(5.0)
+    after = edited(before, 4.4, 5.0)
+    longer = Sound(np.concatenate([after.samples, after.samples[:8000]]), after.sample_rate_hz)
+    say(before, video, tmp_path / "a.mp4", base, PIECES, detector=DrawnDetector(), pieces=kept)
+    for name, sound, made in (("b", after, 2), ("c", longer, 3)):
+        result = say(sound, video, tmp_path / f"{name}.mp4", base, PIECES, detector=DrawnDetector(), pieces=kept)
+        assert result.pieces["made"] == made
+        say(sound, video, tmp_path / "whole.mp4", base, PIECES, detector=DrawnDetector())
+        assert coded(tmp_path / f"{name}.mp4") == coded(tmp_path / "whole.mp4")
+
+
+def test_a_folder_of_other_things_is_left_alone(base, tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(6))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    for folder in (tmp_path / "mine", video):
+        with pytest.raises(UsageError, match="folder"):
+            dub(video, noise_speech(0.3), tmp_path / "o.mp4", base, PIECES, detector=DrawnDetector(), pieces=folder)
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_stretches_between_pieces_that_hold():
+    assert stale_stretches(set(), None) == [(0, None)]
+    assert stale_stretches({0, 1, 4}, 6) == [(2, 4), (5, 6)]
+    assert stale_stretches({0, 1}, 2) == []
+    assert stale_stretches({1}, None) == [(0, 1), (2, None)]
 
 
 def test_say_resumes_too(base, tmp_path):
