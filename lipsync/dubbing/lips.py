@@ -1,7 +1,8 @@
 """The lips' stage: the renderer hears the new voices alone, without music or noise, and leaves lips.mp4.
 
 It is done again when voices, video, models or settings change; a new background or loudness changes no picture. One
-that was stopped goes on with the piece in which it stopped (lipsync/render/pieces.py).
+that was stopped goes on with the piece in which it stopped, and after an edited sentence only the pieces that it
+touches are rendered: they stay in lips/ (lipsync/render/pieces.py).
 """
 
 import json
@@ -27,7 +28,9 @@ def render_lips(
     inputs = [video_id, content(folder["speech.wav"]), base.hash, base.person, asdict(order.render)]
 
     def make() -> None:
-        result = dub(order.video, folder["speech.wav"], folder[LIPS], base, order.render, progress)
+        result = dub(
+            order.video, folder["speech.wav"], folder[LIPS], base, order.render, progress, pieces=folder["lips"]
+        )
         write_json(folder[ACCOUNT], result.as_dict())
 
     folder.stage("lips", inputs, [LIPS, ACCOUNT], make)
