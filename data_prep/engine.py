@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from data_prep.speaker import SyncJudge, open_judge
 from lipsync.config import PrepareConfig
-from lipsync.errors import ConfigError, DatasetError
+from lipsync.errors import ConfigError, DatasetError, LipsyncError
 from lipsync.faces.detect import FaceDetector, open_detector
 
 ENGINES = ("local", "ray")
@@ -104,22 +104,29 @@ class RayCluster:
     """The workers of a Ray cluster that see the footage and the dataset under the same paths.
 
     The cluster is that of RAY_ADDRESS, else one of `workers` processes on this machine, ended afterwards. A task whose
-    worker dies is done again elsewhere.
+    worker dies is done again elsewhere. A local one does not come up on a machine so busy that Ray's agents need more
+    than the 15 s that Ray 2.60 gives them, which cannot be changed (ray-project/ray, issue 65983): it took 7 s here,
+    and failed at a load of ten times the cores.
     """
 
     def __init__(self, tools: Tools, workers: int) -> None:
         self.tools, self.workers = _portable(tools), workers
 
     def run(self, task: Callable[[Tools, T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
-        """See Engine. Raises ConfigError without Ray, DatasetError when a task keeps losing its worker."""
+        """See Engine.
+
+        Raises:
+            ConfigError: Ray is not installed here, or this project not on the cluster's machines.
+            DatasetError: a task keeps losing its worker. LipsyncError: what the task raised.
+        """
         try:
             import ray
         except ImportError as error:
             raise ConfigError("engine 'ray' needs Ray; install it with: pip install 'lipsync[ray]'") from error
         own = not ray.is_initialized()
         if own:
-            local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": self.workers, "include_dashboard": False}
-            ray.init(log_to_driver=False, logging_level="ERROR", **local)
+            local = {"num_cpus": self.workers, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
+            ray.init(log_to_driver=False, logging_level="ERROR", **({} if os.environ.get("RAY_ADDRESS") else local))
         call = ray.remote(num_cpus=1, max_retries=3)(_call_there)
         tools = ray.put(self.tools)
         waiting = {call.remote(tools, task, item): place for place, item in enumerate(items)}
@@ -130,6 +137,12 @@ class RayCluster:
                     yield waiting.pop(reference), ray.get(reference)
         except ray.exceptions.WorkerCrashedError as error:
             raise DatasetError("a task lost its Ray worker again and again; what was done is kept") from error
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, LipsyncError):
+                raise error.cause from error
+            if isinstance(error.cause, ray.exceptions.RaySystemError):
+                raise ConfigError(f"a Ray worker cannot do the work; install lipsync there, too: {error}") from error
+            raise
         finally:
             for reference in waiting:
                 ray.cancel(reference, force=True)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from planted_faces import PlantedDetector, talk
@@ -36,6 +37,7 @@ def test_a_worker_dies_and_the_dataset_is_the_same(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where workers find the detector below
     for seed in (1, 2, 3):
         talk(tmp_path / "in" / f"{seed}.mp4", seconds=2.0, seed=seed)
     mark = tmp_path / "died"
