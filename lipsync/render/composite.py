@@ -19,6 +19,8 @@ import numpy as np
 from lipsync.faces.align import JAW, OUTER_LIP
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.detail import Closeups, Detail, DetailMover, TextureGain, low_pass, soft_hulls
+from lipsync.render.lips import LipColour
+from lipsync.render.place import enlarged, shifted
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom (exclusive), px
 
@@ -53,13 +55,14 @@ class Compositor:
         self.keep = float(np.exp(-1 / colour_smooth_frames)) if colour_smooth_frames > 0 else 0.0
         self.ring = _ring_weight(size, self.top, self.side)
         self.mover = DetailMover(size, closeups)
-        self.gain = TextureGain()
+        self.gain, self.lip_colour = TextureGain(), LipColour(size)
         self.reset()
 
     def reset(self) -> None:
         """Forget the colours and fields of the last frame."""
         self.mover.reset()
         self.gain.reset()
+        self.lip_colour.reset()
         self.colour: np.ndarray | None = None
 
     def paste(
@@ -88,19 +91,18 @@ class Compositor:
         if box is None:
             return Pasted(out, 0)
         left, top, right, bottom = box
-        u, v = window_coordinates(transform, box)
-        alpha = self.alpha(u, v)[..., None] * np.float32(strength)
+        depth = self._depth(*window_coordinates(transform, box))
+        alpha = self._ramp(depth) * np.float32(strength)
+        source = frame[top:bottom, left:right]
         if reach is None or mouths is None:
             new = unwarp(made + self._colour(true - made, self.ring), transform, box)
         else:
-            alpha *= np.clip(unwarp(reach, transform, box), 0, 1)[..., None]
+            alpha *= np.clip(unwarp(reach, transform, box, smooth=False), 0, 1)
             new = self._with_detail(frame, made, true, mouths, transform, box)
-            old_lips, new_lips = (unwarp(lips_of(mouth, self.size_px), transform, box) for mouth in mouths[[0, -1]])
-            new = self.gain.level(frame[top:bottom, left:right], new, old_lips, new_lips)
-        source = frame[top:bottom, left:right].astype(np.float32)
-        blend = source + alpha * (new - source)
+            self._level(source, new, mouths, shifted(transform, box))
+        blend = source + _each(alpha) * (new - source)
         out[top:bottom, left:right] = np.clip(np.rint(blend), 0, 255).astype(np.uint8)
-        return Pasted(out, largest_outside(frame, out, box, self._depth(u, v) >= 0))
+        return Pasted(out, largest_outside(frame, out, box, depth >= 0))
 
     def _with_detail(
         self,
@@ -112,44 +114,65 @@ class Compositor:
         box: Box,
     ) -> np.ndarray:
         """The generated window in the frame's pixels of `box`, with the frame's own fine detail moved along."""
+        made = made + self.lip_colour.correction(made, true, mouths)
         own = self.mover.from_frame(made, true, mouths)
         ring = 4 * own.zone * (1 - own.zone)
         matched = made + self._colour(own.low - low_pass(made), ring)
         decided = low_pass(matched)
-        rest = 1 - own.weight
-        under = own.low + own.zone[..., None] * (decided - own.low) - own.weight[..., None] * own.low
-        if self.mover.closeups is None:
-            under += rest[..., None] * (matched - decided)
-            layers = unwarp(np.dstack([under, own.weight]), transform, box)
-            return layers[..., :3] + layers[..., 3:] * self._moved(frame, own, transform, box)
+        kept, zone, rest = _each(own.weight), _each(own.zone), 1 - own.weight
+        under = own.low + zone * (decided - own.low) - kept * own.low
+        closeups = self.mover.closeups
+        if closeups is None:
+            under += _each(rest) * (matched - decided)
+            return unwarp(under, transform, box) + self._moved(frame, own, transform, box)
         row = self.mover.pick(mouths[-1])
         close = self.mover.from_closeup(matched, mouths[-1], row)
         share = rest * close.weight
-        under += (rest - share)[..., None] * (matched - decided) - share[..., None] * close.low
-        layers = unwarp(np.dstack([under, own.weight]), transform, box)
-        out = layers[..., :3] + layers[..., 3:] * self._moved(frame, own, transform, box)
-        seen = self._seen_close(self.mover.closeups.fine[row], close, transform, box)
-        return out + unwarp(share, transform, box)[..., None] * seen
+        under += _each(rest - share) * (matched - decided) - _each(share) * close.low
+        out = unwarp(under, transform, box) + self._moved(frame, own, transform, box)
+        part = window_box(shifted(transform, box), self.size_px, out.shape, share)
+        if part is not None:
+            there = shifted(shifted(transform, box), part)
+            out[_of(part)] += self._seen_close(closeups.fine[row], close, share, there, _sized(part))
+        return out
 
     def _moved(self, frame: np.ndarray, detail: Detail, transform: np.ndarray, box: Box) -> np.ndarray:
-        """The frame itself, moved by a field: uint8 (h, w, 3)."""
+        """The frame itself, moved by a field, under its weight: float32 (h, w, 3)."""
         inverse = np.linalg.inv(np.asarray(transform, np.float64)[:, :2]).astype(np.float32)
-        move = unwarp(detail.field @ inverse.T, transform, box)
+        layers = np.dstack([detail.field @ inverse.T, detail.weight])
+        across, down, weight = cv2.split(unwarp(layers, transform, box))
         left, top, right, bottom = box
-        x = np.arange(left, right, dtype=np.float32)[None] + move[..., 0]
-        y = np.arange(top, bottom, dtype=np.float32)[:, None] + move[..., 1]
-        return cv2.remap(frame, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        x = np.arange(left, right, dtype=np.float32)[None] + across
+        y = np.arange(top, bottom, dtype=np.float32)[:, None] + down
+        moved = cv2.remap(frame, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.multiply(moved, _each(weight), dtype=cv2.CV_32F)
 
-    def _seen_close(self, fine: np.ndarray, detail: Detail, transform: np.ndarray, box: Box) -> np.ndarray:
-        """A close-up (n·S, n·S, 3) moved by a field, in the frame's pixels of `box`."""
+    def _seen_close(
+        self, fine: np.ndarray, detail: Detail, share: np.ndarray, transform: np.ndarray, box: Box
+    ) -> np.ndarray:
+        """A close-up (n·S, n·S, 3) moved by a field, under its weight, in the frame's pixels of `box`."""
         times = len(fine) // self.size_px
-        place = unwarp(self.mover.grid + detail.field, transform, box)
-        place = place * times + np.float32((times - 1) / 2)
-        return cv2.remap(fine, place[..., 0], place[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        across, down, weight = cv2.split(unwarp(np.dstack([self.mover.grid + detail.field, share]), transform, box))
+        shift = np.float32((times - 1) / 2)
+        x, y = across * times + shift, down * times + shift
+        seen = cv2.remap(fine, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.multiply(seen, _each(weight), dtype=cv2.CV_32F)
+
+    def _level(self, source: np.ndarray, new: np.ndarray, mouths: np.ndarray, transform: np.ndarray) -> None:
+        """Bring the texture of the lips in `new`, (h, w, 3), to the strength that the source's have, in place."""
+        lips = [lips_of(mouth, self.size_px) for mouth in mouths[[0, -1]]]
+        part = window_box(transform, self.size_px, source.shape, np.maximum(*lips))
+        if part is not None:
+            there = shifted(transform, part)
+            masks = [unwarp(mask, there, _sized(part), smooth=False) for mask in lips]
+            new[_of(part)] = self.gain.level(source[_of(part)], new[_of(part)], *masks)
 
     def alpha(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The blend at window coordinates: float32, 0 at and outside the mask's edges, 1 a feather inside them."""
-        x = np.clip(self._depth(u, v) / np.float32(self.feather_px), 0, 1).astype(np.float32)
+        return self._ramp(self._depth(u, v))
+
+    def _ramp(self, depth: np.ndarray) -> np.ndarray:
+        x = np.clip(depth / np.float32(self.feather_px), 0, 1).astype(np.float32)
         return x * x * (3 - 2 * x)
 
     def _depth(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -205,9 +228,9 @@ def largest_outside(frame: np.ndarray, out: np.ndarray, box: tuple[int, int, int
     left, top, right, bottom = box
     around = (np.s_[:top], np.s_[bottom:], np.s_[top:bottom, :left], np.s_[top:bottom, right:])
     found = [cv2.norm(frame[part], out[part], cv2.NORM_INF) for part in around if frame[part].size]
-    difference = cv2.absdiff(frame[top:bottom, left:right], out[top:bottom, left:right])
-    difference[inside] = 0
-    return int(max(*found, difference.max())) if found else int(difference.max())
+    here, there = (np.ascontiguousarray(image[top:bottom, left:right]) for image in (frame, out))
+    found.append(cv2.norm(here, there, cv2.NORM_INF, (~inside).astype(np.uint8)))
+    return int(max(found))
 
 
 def _ring_weight(size: int, top: float, side: float) -> np.ndarray:
@@ -253,14 +276,37 @@ def window_coordinates(transform: np.ndarray, box: tuple[int, int, int, int]) ->
     return (a * x + b * y + c).astype(np.float32), (d * x + e * y + f).astype(np.float32)
 
 
-def unwarp(window: np.ndarray, transform: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The window as the frame's pixels in `box` see it: float32 (h, w, C); bicubic, area-averaged when it shrinks."""
+def unwarp(window: np.ndarray, transform: np.ndarray, box: Box, smooth: bool = True) -> np.ndarray:
+    """The window as the frame's pixels in `box` see it: float32 (h, w, C); area-averaged when it shrinks.
+
+    smooth: where it grows it is refined by cubic interpolation first, by whole factors; else it is linear throughout.
+    """
     left, top, right, bottom = box
-    times = int(np.clip(np.ceil(np.hypot(transform[0, 0], transform[0, 1]) - 1e-6), 1, 8))
+    scale = float(np.hypot(transform[0, 0], transform[0, 1]))
+    times = int(np.clip(np.ceil(scale - 1e-6), 1, 8))
     shift = (times - 1) / (2 * times)
-    finer = np.array([[1 / times, 0, left - shift], [0, 1 / times, top - shift]])
-    matrix = np.asarray(transform, np.float64) @ np.vstack([finer, [0, 0, 1]])
+    finer = np.array([[1 / times, 0, left - shift], [0, 1 / times, top - shift], [0, 0, 1]])
+    window, matrix = window.astype(np.float32), np.asarray(transform, np.float64)
+    growth = int(np.clip(np.ceil(1 / scale), 1, 4)) if smooth else 1
+    if growth > 1:
+        height, width = window.shape[:2]
+        window = cv2.resize(window, (growth * width, growth * height), interpolation=cv2.INTER_CUBIC)
+        matrix = enlarged(matrix, growth)
     size = ((right - left) * times, (bottom - top) * times)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    out = cv2.warpAffine(window.astype(np.float32), matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    cubic = smooth and growth == 1
+    flags = (cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    out = cv2.warpAffine(window, matrix @ finer, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(out, (right - left, bottom - top), interpolation=cv2.INTER_AREA) if times > 1 else out
+
+
+def _each(weight: np.ndarray) -> np.ndarray:
+    """A weight (h, w) for each channel: (h, w, 3)."""
+    return cv2.merge([weight] * 3)
+
+
+def _of(box: Box) -> tuple[slice, slice]:
+    return np.s_[box[1] : box[3], box[0] : box[2]]
+
+
+def _sized(box: Box) -> Box:
+    return (0, 0, box[2] - box[0], box[3] - box[1])

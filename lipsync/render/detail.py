@@ -29,6 +29,7 @@ _OWN = -1  # the frame itself, among the close-ups
 _BETTER = 1.25  # another close-up must be this much nearer to take over
 _GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
 _GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
+_GHOST_LEVELS = 20.0  # beside the lips: a difference of this much at low frequency is no longer the person's skin
 _MOST_TEAR = 1.0  # a change of the field by this much a pixel takes most of the weight away
 
 
@@ -92,6 +93,7 @@ class DetailMover:
         """Forget the last fields."""
         self.corrections: dict[int, np.ndarray] = {}
         self.picked = -1
+        self.lows: dict[int, np.ndarray] = {}
 
     def from_frame(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> Detail:
         """The frame's own detail, for its new mouth.
@@ -104,9 +106,11 @@ class DetailMover:
         old, new = mouths[0].astype(np.float64), mouths[-1].astype(np.float64)
         size = self.size_px
         zone = soft_hulls([np.concatenate([old[OUTER_LIP], new[OUTER_LIP]])], size, _ZONE * size, 0.4 * _ZONE * size)
+        self.sheet = Sheet(new, self.border, size)
         field = self._refine(made, true, self._between(new, old), zone, _OWN)
-        low_there = self._carried(low_pass(true), field)
-        weight = self._weight(low_pass(made), low_there, field)
+        low_there, low_made = self._carried(low_pass(true), field), low_pass(made)
+        weight = self._weight(low_made, low_there, field)
+        zone *= self._trusted(low_made, low_there, new)
         inside = soft_hulls([new[INNER_LIP]], size, size / 64, size / 96)
         old_inside = self._carried(soft_hulls([old[INNER_LIP]], size, size / 128, size / 96), field)
         weight *= 1 - np.maximum(inside, old_inside)
@@ -139,7 +143,9 @@ class DetailMover:
         points = self.closeups.points[row].astype(np.float64)
         zone = soft_hulls([wanted[OUTER_LIP]], size, size / 40, size / 48)
         field = self._refine(made, there, self._between(wanted.astype(np.float64), points), zone, row)
-        low = self._carried(low_pass(there), field)
+        if row not in self.lows:
+            self.lows[row] = low_pass(there)
+        low = self._carried(self.lows[row], field)
         return Detail(self._weight(low_pass(made), low, field) * zone, field, low, zone)
 
     def _carried(self, image: np.ndarray, field: np.ndarray) -> np.ndarray:
@@ -151,19 +157,17 @@ class DetailMover:
         """Displacement here → there, (L, 2) points each, carried over the window: float32 (S, S, 2)."""
         moves = there - here
         moves[JAW] *= np.maximum(0, 1 - _STILL_PX / np.maximum(np.linalg.norm(moves[JAW], axis=1), 1e-9))[:, None]
-        centres = np.concatenate([here, self.border])
-        count, side = len(centres), self.size_px // _GRID
-        system = np.ones((count + 1, count + 1))
-        system[:count, :count] = _distances(centres, centres) - _YIELD * np.eye(count)
-        system[count, count] = 0
-        told = np.concatenate([moves, np.zeros((len(self.border) + 1, 2))])
-        coefficients = np.linalg.solve(system, told)
-        places = self.grid[::_GRID, ::_GRID].reshape(-1, 2).astype(np.float64)
-        coarse = _distances(places, centres) @ coefficients[:count] + coefficients[count]
-        coarse = coarse.reshape(side, side, 2).astype(np.float32)
-        matrix = np.array([[1 / _GRID, 0, 0], [0, 1 / _GRID, 0]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(coarse, matrix, (self.size_px,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return self.sheet.carry(moves)
+
+    def _trusted(self, low_made: np.ndarray, low_there: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """1 on the new lips; beside them less, the more the model's skin differs from the person's: (S, S).
+
+        A hand, a shadow or a second lip that came out of a reference is not drawn on the cheek.
+        """
+        size = self.size_px
+        lips = soft_hulls([new[OUTER_LIP]], size, size / 64, size / 64)
+        apart = cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), size / 64)
+        return np.maximum(lips, np.exp(-((apart / _GHOST_LEVELS) ** 2)))
 
     def _refine(
         self, made: np.ndarray, true: np.ndarray, field: np.ndarray, zone: np.ndarray, which: int
@@ -179,15 +183,44 @@ class DetailMover:
         return field + zone[..., None] * correction
 
     def _weight(self, low_made: np.ndarray, low_there: np.ndarray, field: np.ndarray) -> np.ndarray:
-        apart = cv2.GaussianBlur(np.abs(low_made - low_there).mean(2), (0, 0), self.size_px / 64)
-        dx, dy = np.gradient(field, axis=1), np.gradient(field, axis=0)
-        tear = np.sqrt((dx * dx).sum(2) + (dy * dy).sum(2))
-        return np.exp(-((apart / _AGREE_LEVELS) ** 2) - (tear / _MOST_TEAR) ** 2).astype(np.float32)
+        apart = cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), self.size_px / 64)
+        changes = [cv2.Sobel(field, cv2.CV_32F, *by, ksize=1, scale=0.5) for by in ((1, 0), (0, 1))]
+        tear = sum(2 * mean_of_channels(change * change) for change in changes)
+        return np.exp(-((apart / _AGREE_LEVELS) ** 2) - tear / _MOST_TEAR**2)
+
+
+class Sheet:
+    """A smooth sheet over a window through values at points, fixed on the border: kernel r (see the file)."""
+
+    def __init__(self, points: np.ndarray, border: np.ndarray, size_px: int) -> None:
+        self.size_px, self.zeros = size_px, np.zeros((len(border) + 1, 2))
+        centres = np.concatenate([points, border])
+        count, side = len(centres), size_px // _GRID
+        self.system = np.ones((count + 1, count + 1))
+        self.system[:count, :count] = _distances(centres, centres) - _YIELD * np.eye(count)
+        self.system[count, count] = 0
+        at = np.arange(side, dtype=np.float64) * _GRID
+        places = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
+        self.reach = np.concatenate([_distances(places, centres), np.ones((side * side, 1))], 1)
+
+    def carry(self, values: np.ndarray) -> np.ndarray:
+        """Values (L, 2) at the points, over the window: float32 (S, S, 2)."""
+        side = self.size_px // _GRID
+        coarse = self.reach @ np.linalg.solve(self.system, np.concatenate([values, self.zeros]))
+        matrix = np.array([[1 / _GRID, 0, 0], [0, 1 / _GRID, 0]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        coarse = coarse.reshape(side, side, 2).astype(np.float32)
+        return cv2.warpAffine(coarse, matrix, (self.size_px,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Between points (A, 2) and (B, 2): (A, B)."""
-    return np.linalg.norm(a[:, None] - b[None], axis=-1)
+    return np.hypot(a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1])
+
+
+def mean_of_channels(image: np.ndarray) -> np.ndarray:
+    """float32 (h, w, C) → (h, w)."""
+    return cv2.transform(image, np.full((1, image.shape[2]), 1 / image.shape[2], np.float32))
 
 
 class TextureGain:
@@ -215,17 +248,18 @@ class TextureGain:
             old_lips, new_lips: float32 (h, w), 0…1.
         """
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        found = np.array([_strength(grey, old_lips), _strength(new.mean(2), new_lips)])
+        found = np.array([_strength(grey, old_lips), _strength(mean_of_channels(new), new_lips)])
         last = self.strengths
         self.strengths = found if last is None else self.keep * last + (1 - self.keep) * found
         gain = float(np.clip(self.strengths[0] / max(self.strengths[1], 1e-3), *_GAINS)) - 1
         soft = cv2.GaussianBlur(new, (0, 0), _GAIN_BLUR_PX)
-        return new + (gain * new_lips)[..., None] * (new - soft)
+        return new + cv2.merge([gain * new_lips] * 3) * (new - soft)
 
 
 def _strength(grey: np.ndarray, weight: np.ndarray) -> float:
     """Mean |∇²Y| under a weight, grey levels."""
-    return float((np.abs(cv2.Laplacian(grey, cv2.CV_32F)) * weight).sum() / max(float(weight.sum()), 1.0))
+    edges = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
+    return float(np.vdot(edges, weight)) / max(float(weight.sum()), 1.0)
 
 
 def soft_hulls(outlines: list[np.ndarray], size_px: int, grow_px: float, soft_px: float) -> np.ndarray:

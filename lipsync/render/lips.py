@@ -1,0 +1,65 @@
+"""Lips keep their own colour: what the model draws paler, darker or redder than the person's lips is brought back.
+
+    made + Σ_part m(part)·mean over time of (⟨true⟩ over the old lip − ⟨made⟩ over the new lip)
+
+The parts are the upper and the lower lip, each between its outer and inner line; m is a soft mask of the new one. What
+lies between the lips is left to the model.
+"""
+
+import cv2
+import numpy as np
+
+from lipsync.faces.align import INNER_LIP, OUTER_LIP
+
+# The polygons of the two lips, of the mouth's points: along the outer line, back along the inner.
+_UPPER = [*range(OUTER_LIP.start, OUTER_LIP.start + 7), *range(INNER_LIP.start + 4, INNER_LIP.start - 1, -1)]
+_LOWER = [
+    *range(OUTER_LIP.start + 6, OUTER_LIP.stop),
+    *(OUTER_LIP.start, INNER_LIP.start),
+    *range(INNER_LIP.stop - 1, INNER_LIP.start + 3, -1),
+]
+_LEAST_PX = 8.0  # of a lip's area, window px: less is not seen well enough
+_MOST_LEVELS = 24.0
+_SOFT_PX = 1.2  # of the mask, at a window of 128 px
+_SUBPIXEL = 4  # bits
+
+
+class LipColour:
+    """Finds what to add frame after frame; `reset` where the next does not continue the last."""
+
+    def __init__(self, size_px: int, smooth_frames: float = 8.0) -> None:
+        self.size_px, self.keep = size_px, float(np.exp(-1 / smooth_frames))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the colours of the last frames."""
+        self.apart: list[np.ndarray | None] = [None, None]
+
+    def correction(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> np.ndarray:
+        """What to add to a generated window: float32 (S, S, 3).
+
+        Args:
+            made: float32 (S, S, 3), 0…255.
+            true: uint8 (S, S, 3).
+            mouths: (2, 31, 2) window px: as it was, as it is wanted.
+        """
+        out = np.zeros(made.shape, np.float32)
+        for k, part in enumerate((_UPPER, _LOWER)):
+            old, new = (self._mask(mouth[part]) for mouth in mouths[[0, -1]])
+            if min(cv2.countNonZero(old), cv2.countNonZero(new)) >= _LEAST_PX:
+                there, here = cv2.mean(true, old)[:3], cv2.mean(made, new)[:3]
+                found = np.clip(np.subtract(there, here), -_MOST_LEVELS, _MOST_LEVELS).astype(np.float32)
+                last = self.apart[k]
+                self.apart[k] = found if last is None else self.keep * last + (1 - self.keep) * found
+            known = self.apart[k]
+            if known is not None:
+                soft = cv2.GaussianBlur(new.astype(np.float32), (0, 0), _SOFT_PX * self.size_px / 128)
+                out += soft[..., None] * known
+        return out
+
+    def _mask(self, outline: np.ndarray) -> np.ndarray:
+        """uint8 (S, S), 1 within an outline (P, 2) px."""
+        mask = np.zeros((self.size_px,) * 2, np.uint8)
+        corners = np.rint(outline * 2**_SUBPIXEL).astype(np.int32)
+        cv2.fillPoly(mask, [corners], 1, shift=_SUBPIXEL)
+        return mask
