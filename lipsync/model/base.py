@@ -6,7 +6,7 @@ LIPSYNC_CHECKPOINTS, else `checkpoints/` beside the package.
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,7 +22,10 @@ DEFAULT_BASE = "base"
 
 @dataclass(frozen=True)
 class Base:
-    """Models ready to run. `hash` names the base's weights; `style` and `person` are set once an adapter is applied."""
+    """Models ready to run. `hash` names the base's weights.
+
+    `style`, `person` and `references` (the person's own windows, see lora.py) are set once an adapter is applied.
+    """
 
     name: str
     shape: ShapeModel
@@ -30,6 +33,7 @@ class Base:
     hash: str
     style: Tensor | None = None
     person: str = ""
+    references: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:

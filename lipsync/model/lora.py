@@ -129,7 +129,8 @@ def apply_adapters(base: Base, weighted: Sequence[tuple[Adapter, float]]) -> Bas
         own = weight * adapter.style.to(base.device)
         style = own if style is None else style + own
     person = " + ".join(adapter.person for adapter, _ in weighted)
-    return replace(base, pixel=pixel, shape=shape, style=style, person=person)
+    references = weighted[0][0].references if len(weighted) == 1 else {}  # a mouth of several people is nobody's
+    return replace(base, pixel=pixel, shape=shape, style=style, person=person, references=references)
 
 
 def blend_adapters(weighted: Sequence[tuple[Adapter, float]]) -> Adapter:

@@ -32,6 +32,7 @@ from lipsync.render.composite import Compositor
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
 from lipsync.render.overlap import Ahead
+from lipsync.render.own import with_own_references
 from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
 from lipsync.render.plan import Plan, References, read_references
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
@@ -79,7 +80,8 @@ class Job:
         """What draws the pictures; `points` (N, 31, 2) window px. References are read where none are given."""
         config, model = self.config, self.base.pixel
         references = references or read_references(self.plan, model.config.size_px)
-        generator = WindowGenerator(model, self.heard, references, config, first_chunk)
+        shown = with_own_references(references, self.base.references)
+        generator = WindowGenerator(model, self.heard, shown, config, first_chunk)
         generator.template_tracks = self.plan.track
         closeups = references if len(references.fine) else None
         compositor = Compositor(model.config, config.feather, config.colour_smooth_frames, closeups)

@@ -12,7 +12,7 @@ out; the step that does best on it is kept (see person.py), and step 0, the base
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,13 @@ SHAPE_CARD = {
     "closes_on_p_b_m": "closes_on_p_b_m",
     "silent_motion": "silent_motion_of_shape",
 }
-PIXEL_CARD = (
-    *("mouth_error_grey", "mouth_sharpness", "inner_mouth_detail"),
-    *("cross_sync", "cross_judge", "cross_sharpness", "silent_motion"),
-)
+PIXEL_CARD = {
+    name: name
+    for name in (
+        *("mouth_error_grey", "mouth_sharpness", "inner_mouth_detail"),
+        *("cross_sync", "cross_judge", "cross_sharpness", "silent_motion"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -122,44 +125,50 @@ def finetune(
     _same_run(run, loaded, clips, config, resume)
     shape = learn_shape(loaded, train_clips, held_out, config, run, resume, progress)
     pixel = learn_pixels(loaded, shape.weights, train_clips, held_out, config, run, resume, progress)
-    card = {
-        name: {"before": round(shape.before[key], 4), "after": round(shape.after[key], 4)}
-        for key, name in SHAPE_CARD.items()
-        if key in shape.before
-    } | {
-        name: {"before": round(pixel.before[name], 4), "after": round(pixel.after[name], 4)}
-        for name in PIXEL_CARD
-        if name in pixel.before
-    }
-    footage_s = round(sum(c.record.duration_s for c in clips), 1)
     result = FinetuneResult(
         out,
         consent.subject,
-        footage_s,
+        round(sum(c.record.duration_s for c in clips), 1),
         round(time.monotonic() - began, 1),
-        card,
+        _readings(shape, SHAPE_CARD) | _readings(pixel, PIXEL_CARD),
         {"shape": shape.steps, "pixel": pixel.steps},
         {"shape": shape.best_step, "pixel": pixel.best_step},
     )
-    notes = {
-        "person": consent.subject,
-        "consent": consent.to_json(),
-        "consent_digest": consent.digest,
-        "base": base,
-        "base_hash": loaded.hash,
-        "footage_s": footage_s,
-        "clips": len(clips),
-        "held_out_clips": len(held_out),
-        "dataset": _summary(clips),
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "card": card,
-    }
+    notes = _notes(result, consent, loaded, clips, held_out)
     references = choose_references(train_clips, config.references) if config.references else {}
     weights = dict(shape.weights)
     style = weights.pop("style")
     save_adapter(out, Adapter(pixel.weights, weights, style, config.lora, notes, references))
     return result
+
+
+def _readings(stage: _Stage, names: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Of the base and of the best step, under the card's names, those that were read."""
+    return {
+        name: {"before": round(stage.before[key], 4), "after": round(stage.after[key], 4)}
+        for key, name in names.items()
+        if key in stage.before
+    }
+
+
+def _notes(
+    result: FinetuneResult, consent: Consent, base: Base, clips: list[Clip], held_out: list[Clip]
+) -> dict[str, Any]:
+    """The adapter's header: whose it is, who agreed, what it belongs to, what it was learned from and gained."""
+    return {
+        "person": consent.subject,
+        "consent": consent.to_json(),
+        "consent_digest": consent.digest,
+        "base": base.name,
+        "base_hash": base.hash,
+        "footage_s": result.footage_s,
+        "clips": len(clips),
+        "held_out_clips": len(held_out),
+        "dataset": _summary(clips),
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "card": result.card,
+    }
 
 
 def run_folder(out: Path) -> Path:
