@@ -11,6 +11,7 @@ import librosa
 import numpy as np
 
 from lipsync.errors import VoiceError
+from lipsync.media.supply import SoundSupply
 from lipsync.speech.features import mono_16k
 from lipsync.speech.segments import Transcript
 from lipsync.speech.voices import Voice, open_voice
@@ -24,7 +25,7 @@ VOICED_DB = 20.0  # under the loudest frames
 
 
 def choose_voices(
-    transcript: Transcript, original: Sound | None, usual: str, named: Mapping[str, str]
+    transcript: Transcript, original: SoundSupply | None, usual: str, named: Mapping[str, str]
 ) -> dict[str, Voice]:
     """A voice for each speaker of a transcript in the new language.
 
@@ -53,19 +54,17 @@ def choose_voices(
     return voices
 
 
-def pitch_hz(transcript: Transcript, original: Sound | None, speaker: str) -> float:
+def pitch_hz(transcript: Transcript, original: SoundSupply | None, speaker: str) -> float:
     """The speaker's median fundamental frequency in the original; 0 where nothing is heard of them."""
     if original is None:
         return 0.0
     parts, total_s = [], 0.0
     for segment in transcript.segments:
         if segment.speaker == speaker and total_s < MOST_HEARD_S:
-            rate = original.sample_rate_hz
-            first, last = (round((t - original.start_s) * rate) for t in (segment.start_s, segment.end_s))
-            parts.append(original.samples[max(0, first) : max(0, last)])
+            parts.append(original.part(segment.start_s, segment.end_s).mean(1))
             total_s += segment.duration_s
     heard = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    return median_pitch_hz(Sound(heard, original.sample_rate_hz)) if len(heard) else 0.0
+    return median_pitch_hz(Sound(heard, original.rate)) if len(heard) else 0.0
 
 
 def median_pitch_hz(sound: Sound) -> float:

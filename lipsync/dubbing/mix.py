@@ -2,16 +2,20 @@
 
 voices      each sentence at the integrated loudness of the original's speech (BS.1770)
 mix         background + voices, then as a whole at the original's integrated loudness, peaks under −1 dB
+
+All of it is read, mixed and written block by block (speech/blocks.py): a long video needs no more memory than a short.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from lipsync.speech.background import Background, without_speech
+from lipsync.media.supply import SoundSupply
+from lipsync.speech.blocks import WavWriter, between, edges
 from lipsync.speech.fit import Placement
-from lipsync.speech.loudness import loudness_lufs, matched
+from lipsync.speech.loudness import LoudnessMeter, Peaks, limiter_gain, limiter_reach, matched
 from lipsync.types import Sound
 
 USUAL_LUFS = -18.0  # where the original is silent
@@ -21,89 +25,94 @@ CENTRE = 2  # of six channels
 
 @dataclass(frozen=True)
 class Heard:
-    """The mix and its measures: loudness of the original, of its speech, and of the mix."""
+    """Loudness of the original and of the mix, in LUFS."""
 
-    mix: Sound
     source_lufs: float
-    speech_lufs: float
     mix_lufs: float
 
 
-def speech_track(
-    fitted: Sequence[np.ndarray], placements: Sequence[Placement], end_s: float, rate_hz: int, lufs: float
-) -> Sound:
-    """All sentences at their places: mono (N,) from 0 to end_s, each at `lufs`."""
-    out = np.zeros(round(end_s * rate_hz), np.float32)
-    for samples, placement in zip(fitted, placements, strict=True):
-        if not len(samples):
-            continue
-        level = matched(Sound(samples, rate_hz), lufs).samples.copy()
-        fade = min(len(level) // 2, round(FADE_S * rate_hz))
-        if fade:
-            ramp = np.linspace(0, 1, fade, dtype=np.float32)
-            level[:fade] *= ramp
-            level[-fade:] *= ramp[::-1]
-        first = round(placement.start_s * rate_hz)
-        room = out[first : first + len(level)]
-        room += level[: len(room)]
-    return Sound(out, rate_hz)
+def write_speech(
+    path: Path, fitted: Iterable[np.ndarray], placements: Sequence[Placement], length: int, rate_hz: int, lufs: float
+) -> None:
+    """All sentences at their places, each at `lufs`, silence between: mono WAV of `length` samples."""
+    with WavWriter(path, rate_hz, 1) as out:
+        at = 0
+        for samples, placement in zip(fitted, placements, strict=True):
+            first = round(placement.start_s * rate_hz)
+            spoken = _faded(matched(Sound(samples, rate_hz), lufs).samples, rate_hz) if len(samples) else samples
+            spoken = spoken[max(0, at - first) : max(0, length - first)]
+            if len(spoken):
+                at = _silence(out, at, max(at, first), rate_hz)
+                out.write(spoken)
+                at += len(spoken)
+        _silence(out, at, length, rate_hz)
 
 
-def speech_loudness(original: Sound | None, placements: Sequence[Placement]) -> float:
+def _silence(out: WavWriter, first: int, last: int, rate_hz: int) -> int:
+    for a, b in edges(max(0, last - first), rate_hz):
+        out.write(np.zeros(b - a, np.float32))
+    return max(first, last)
+
+
+def _faded(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    samples, fade = samples.copy(), min(len(samples) // 2, round(FADE_S * rate_hz))
+    if fade:
+        ramp = np.linspace(0, 1, fade, dtype=np.float32)
+        samples[:fade] *= ramp
+        samples[-fade:] *= ramp[::-1]
+    return samples
+
+
+def speech_loudness(original: SoundSupply | None, placements: Sequence[Placement]) -> float:
     """Loudness of what the original says in the slots; USUAL_LUFS where that is silence.
 
     As one channel hears it: a voice in both of two channels counts once.
     """
     if original is None:
         return USUAL_LUFS
-    rate = original.sample_rate_hz
-    mono = original.samples if original.samples.ndim == 1 else original.samples.mean(1)
-    parts = []
+    meter = LoudnessMeter(original.rate, 1)
     for placement in placements:
-        first, last = (round((t - original.start_s) * rate) for t in (placement.slot.start_s, placement.slot.end_s))
-        parts.append(mono[max(0, first) : max(0, last)])
-    found = loudness_lufs(Sound(np.concatenate([np.zeros(0, np.float32), *parts]), rate))
-    return found if np.isfinite(found) else USUAL_LUFS
+        meter.add(original.part(placement.slot.start_s, placement.slot.end_s).mean(1))
+    return meter.lufs if np.isfinite(meter.lufs) else USUAL_LUFS
 
 
-def on_clock(original: Sound | None, end_s: float, rate_hz: int) -> Sound:
-    """The original from 0 to end_s as (N, C); silence where it has none."""
-    channels = 1 if original is None or original.samples.ndim == 1 else original.samples.shape[1]
-    out = np.zeros((round(end_s * rate_hz), channels), np.float32)
-    if original is not None:
-        first = round(original.start_s * rate_hz)
-        samples = original.samples.reshape(len(original.samples), -1)[max(0, -first) :]
-        room = out[max(0, first) :]
-        room[: len(samples)] = samples[: len(room)]
-    return Sound(out, rate_hz)
+def loudness(supply: SoundSupply | None, length: int) -> float:
+    """Of a sound from 0 to `length` samples, in LUFS; −inf for silence."""
+    if supply is None:
+        return -np.inf
+    meter = LoudnessMeter(supply.rate, supply.channels)
+    for first, last in edges(length, supply.rate):
+        meter.add(between(supply, first, last))
+    return meter.lufs
 
 
-def make_background(original: Sound, placements: Sequence[Placement], how: str) -> Background:
-    """The original without its voice; `how`: "" chooses, "replaced", "ducked", or "silent" for nothing at all."""
-    spans = [(p.slot.start_s, p.slot.end_s) for p in placements] + [(p.start_s, p.end_s) for p in placements]
-    if how == "silent" or not original.samples.any():
-        silence = Sound(np.zeros_like(original.samples), original.sample_rate_hz, original.start_s)
-        return Background(silence, "silent", -120.0, -120.0)
-    return without_speech(original, spans, how=how)
-
-
-def mix(original: Sound, background: Sound, speech: Sound, lufs: float | None = None) -> Heard:
-    """Voices over background, as loud as the original (or `lufs`).
+def write_mix(path: Path, background: SoundSupply, speech: SoundSupply, length: int, lufs: float) -> None:
+    """Voices over background at an integrated loudness (USUAL_LUFS where that is not finite), peaks limited.
 
     Args:
-        original: (N, C), on the clock of the other two.
-        background: (N, C).
-        speech: (N,).
+        background, speech: at one rate; speech in several channels is heard as their mean.
+        length: of the mix in samples.
     """
-    samples, voice = background.samples.copy(), speech.samples
-    length = min(len(samples), len(voice))
-    if samples.shape[1] == 6:
-        samples[:length, CENTRE] += voice[:length]
-    else:
-        samples[:length] += voice[:length, None]
-    source_lufs = loudness_lufs(original)
-    aim = lufs if lufs is not None else source_lufs
-    if not np.isfinite(aim):
-        aim = USUAL_LUFS
-    heard = matched(Sound(samples, background.sample_rate_hz), aim)
-    return Heard(heard, source_lufs, loudness_lufs(speech), loudness_lufs(heard))
+    rate, channels = background.rate, background.channels
+
+    def mixed(first: int, last: int) -> np.ndarray:
+        samples, voice = between(background, first, last), between(speech, first, last).mean(1)
+        if channels == 6:
+            samples[:, CENTRE] += voice
+        else:
+            samples += voice[:, None]
+        return samples
+
+    meter, peaks = LoudnessMeter(rate, channels), Peaks()
+    for first, last in edges(length, rate):
+        samples = mixed(first, last)
+        meter.add(samples)
+        peaks.add(samples)
+    aim = lufs if np.isfinite(lufs) else USUAL_LUFS
+    gain = 10 ** ((aim - meter.lufs) / 20) if np.isfinite(meter.lufs) else 1.0
+    ceiling, reach = Peaks(peaks.sample * gain, peaks.true * gain).ceiling(), limiter_reach(rate)
+    with WavWriter(path, rate, channels) as out:
+        for first, last in edges(length, rate):
+            around = mixed(first - 2 * reach, last + 2 * reach) * np.float32(gain)
+            samples = around[2 * reach : len(around) - 2 * reach]
+            out.write(samples if ceiling is None else samples * limiter_gain(around, ceiling, reach)[:, None])

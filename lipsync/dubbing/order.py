@@ -1,6 +1,6 @@
 """What a dub is asked to do, and what it says of itself afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from lipsync.speech.fit import FitConfig, Placement
 from lipsync.speech.hub import DEFAULTS, SEPARATOR, TRANSLATOR, WHISPER
 
 BACKGROUNDS = ("auto", "separate", "replace", "duck", "none")
+UNTIL = ("words", "voices", "lips")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class DubOrder:
     source_language: of the old speech; "" is heard, or as the transcript says.
     voice: of everybody whom `voices` (speaker → voice) does not name; "" chooses embedded voices by pitch.
     loudness_lufs: of the result; None: the original's.
+    again: numbers of sentences, counted from 1, that are spoken anew.
+    until: the last stage: one of UNTIL.
     """
 
     video: Path
@@ -40,6 +43,8 @@ class DubOrder:
     separator: str = DEFAULTS[SEPARATOR]
     loudness_lufs: float | None = None
     work: Path | None = None
+    again: Collection[int] = ()
+    until: str = "lips"
     fit: FitConfig = field(default_factory=FitConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
 
@@ -71,7 +76,7 @@ class DubbedSegment:
 
 @dataclass(frozen=True)
 class DubResult:
-    """A finished dub: `render` is the renderer's own account of the pictures."""
+    """A dub, as far as it was ordered: the rest is empty. `render`: the renderer's own account of the pictures."""
 
     out: str
     subtitles: str

@@ -1,9 +1,10 @@
 """Sentences spoken by their voices, and fitted: each take is a file, kept until its own text or voice changes.
 
-voices/0001_KEY.wav is the sentence at the voice's normal speed, without silence at its ends; KEY is a hash of text,
-voice and speed, so a take survives when sentences are put in before it. A take that was replaced by hand (a retake, an
-actor's recording) is used as it is and only stretched. Otherwise the voice is asked for the speed that the fit needs,
-which sounds better than stretching; what is left is stretched to the sample (lipsync/speech/stretch.py).
+voices/0001_KEY.wav is the sentence at the voice's normal speed, without silence at its ends (0001_KEY_x1.1000.wav at
+1.1 times that); KEY is a hash of text, voice and speed, so a take survives when sentences are put in before it. A take
+that was replaced by hand (an actor's recording) is used as it is and only stretched. Otherwise the voice is asked for
+the speed that the fit needs, which sounds better than stretching; what is left is stretched to the sample
+(lipsync/speech/stretch.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,22 +50,36 @@ class Takes:
         self.folder, self.voices, self.speed = folder, voices, speed
         self.hashes: dict[str, str] = dict(folder.noted(TAKES) or {})
         self.spoken = 0
-        self.used: set[str] = set()
 
     def take(self, number: int, segment: Segment) -> Take:
         """The sentence at normal speed. Raises SpeechError, VoiceError naming the segment."""
-        return self._get(number, segment, self.speed, "")
+        return self._get(number, segment)
+
+    def forget(self, number: int, segments: Sequence[Segment]) -> None:
+        """Have a sentence, counted from 1, spoken anew. Raises VoiceError when there is none of that number."""
+        if not 1 <= number <= len(segments):
+            raise VoiceError(f"there is no sentence {number} to say again: the dub has {len(segments)}, counted from 1")
+        for path in self._files(segments[number - 1]):
+            path.unlink()
+            self.hashes.pop(path.name, None)
+        self.folder.note(TAKES, self.hashes)
+
+    def record(self, number: int, segment: Segment, sound: Sound) -> Path:
+        """Keep a recording as the sentence's take. Raises SpeechError when nothing is heard in it."""
+        for path in self._files(segment):
+            path.unlink()
+        path = self.folder["voices"] / f"{number:04d}_{self._key(segment)}.wav"
+        write_wav(path, trimmed(sound, f"the recording of sentence {number}"))
+        self.hashes[path.name] = ""  # by hand, whatever it holds
+        self.folder.note(TAKES, self.hashes)
+        return path
 
     def fitted(self, number: int, segment: Segment, placement: Placement, rate_hz: int) -> np.ndarray:
         """The sentence as it is placed: mono samples at rate_hz, exactly as long as the placement."""
-        length = round(placement.end_s * rate_hz) - round(placement.start_s * rate_hz)
+        length = _length(placement, rate_hz)
         if length < 1:
             return np.zeros(0, np.float32)
-        take = self.take(number, segment)
-        if not take.own and abs(placement.rate - 1) > STEADY:
-            with suppress(VoiceError):  # a voice of one speed: stretching does it all
-                take = self._get(number, segment, self.speed * placement.rate, f"_x{placement.rate:.2f}")
-        samples = _resampled(take.sound, rate_hz)
+        samples = _resampled(self._at_rate(number, segment, placement).sound, rate_hz)
         whole = max(length, round(length / placement.kept))
         out = stretched(samples, whole, rate_hz)[:length].copy()
         if whole > length:
@@ -72,19 +87,39 @@ class Takes:
             out[length - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
         return out
 
-    def _get(self, number: int, segment: Segment, speed: float, mark: str) -> Take:
+    def key(self, number: int, segment: Segment, placement: Placement, rate_hz: int) -> list[object]:
+        """What `fitted` is made from: the take (spoken now where there is none), its length and the share kept."""
+        length = _length(placement, rate_hz)
+        if length < 1:
+            return []
+        return [content(self._at_rate(number, segment, placement).file), length, round(placement.kept, 4)]
+
+    def _at_rate(self, number: int, segment: Segment, placement: Placement) -> Take:
+        """The take by hand, or the voice at the speed that the placement needs, where it can."""
+        take = self.take(number, segment)
+        if not take.own and abs(placement.rate - 1) > STEADY:
+            with suppress(VoiceError):  # a voice of one speed: stretching does it all
+                return self._get(number, segment, round(placement.rate, 4))
+        return take
+
+    def _files(self, segment: Segment) -> list[Path]:
+        """Every take of a sentence: at the voice's normal speed, and at those that once fitted."""
+        return sorted(self.folder["voices"].glob(f"*_{self._key(segment)}*.wav"))
+
+    def _key(self, segment: Segment) -> str:
         voice = self.voices[segment.speaker]
-        key = digest([segment.text, voice.name, voice.language, round(speed, 4)])[:10]
-        folder = self.folder["voices"]
-        found = sorted(folder.glob(f"*_{key}{mark}.wav"))
-        name = f"{number:04d}_{key}{mark}.wav"
-        path = folder / name if not found or (folder / name).is_file() else found[0]
+        return digest([segment.text, voice.name, voice.language, round(self.speed, 4)])[:10]
+
+    def _get(self, number: int, segment: Segment, rate: float = 1.0) -> Take:
+        """The take at a rate of the normal speed."""
+        folder, end = self.folder["voices"], f"{self._key(segment)}{'' if rate == 1 else f'_x{rate:.4f}'}.wav"
+        found = sorted(folder.glob(f"*_{end}"))
+        path = folder / f"{number:04d}_{end}" if not found or (folder / f"{number:04d}_{end}").is_file() else found[0]
         if not path.is_file():
-            write_wav(path, self._speak(voice, segment, number, speed))
+            write_wav(path, self._speak(self.voices[segment.speaker], segment, number, self.speed * rate))
             self.spoken += 1
             self.hashes[path.name] = content(path)
             self.folder.note(TAKES, self.hashes)
-        self.used.add(path.name)
         sound = read_sound(path, sample_rate_hz=None)
         if sound is None:
             raise SpeechError(f"{path}: the take holds no sound; delete it to have it spoken anew")
@@ -122,6 +157,10 @@ def trimmed(sound: Sound, where: str) -> Sound:
     kept = round(KEPT_S * sound.sample_rate_hz)
     first, last = max(0, loud[0] * size - kept), min(len(samples), (loud[-1] + 1) * size + kept)
     return Sound(samples[first:last], sound.sample_rate_hz)
+
+
+def _length(placement: Placement, rate_hz: int) -> int:
+    return round(placement.end_s * rate_hz) - round(placement.start_s * rate_hz)
 
 
 def _resampled(sound: Sound, rate_hz: int) -> np.ndarray:

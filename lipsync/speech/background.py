@@ -2,23 +2,27 @@
 
 Three ways, the first that can be done:
 
-    separated   Demucs takes the voice out; the rest stays as it is (an extra, and its model)
+    separated   Demucs takes the voice out; the rest stays as it is (an extra, and its model: separate.py)
     replaced    there is nothing but speech in a quiet room: while the old voice speaks it is faded out, and noise with
                 the room's own spectrum takes its place
     ducked      there is music or noise, and no separator: the sound is turned down by DUCK_DB while somebody speaks
 
-Gains move as raised cosines over FADE_S, so nothing clicks or pumps. Outside speech the source's own samples stay.
+With e(t) = 1 while somebody speaks and 0 else, its flanks the integral of a Hann window of FADE_S (nothing clicks or
+pumps), the source x and the room's tone r:
+
+    replaced   (1 − e)·x + √e·r          ducked   10^(e·DUCK_DB/20)·x
+
+Outside speech the source's own samples stay. Everything is computed block by block (blocks.py).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import istft, stft
+from scipy.signal import fftconvolve
 from scipy.signal.windows import hann
 
-from lipsync.speech.features import mono_16k
-from lipsync.types import Sound
+from lipsync.media.supply import SoundSupply
+from lipsync.speech.blocks import between, edges
 
 DUCK_DB = -18.0
 FADE_S = 0.12
@@ -27,113 +31,154 @@ QUIET_DB = 22.0  # a background this far under the speech is a quiet room
 FRAME_S = 0.02
 LEAST_ROOM_S = 0.3  # of sound without speech, to know the room
 ROOM_SHARE = 0.1  # the quietest share of frames, where no pause is long enough
-LONG = 1 << 24  # samples by window: from here on flanks are made in passes
+ROOM_WINDOWS = 3000  # as many as are looked at, over the whole sound
+NOISE_SAMPLES = 1 << 16  # drawn at a time, so that any block can be made alone
 
 Span = tuple[float, float]
 
 
-@dataclass(frozen=True)
 class Background:
-    """The sound without the old voice, (N, C); `how`: separated, replaced, ducked or silent."""
-
-    sound: Sound
-    how: str
-    speech_db: float
-    room_db: float
-
-
-def without_speech(sound: Sound, spans: Sequence[Span], *, how: str = "") -> Background:
-    """Take the voice out of a sound, without a separator.
+    """A sound without the old voice, by `replaced` or `ducked`; `part` gives any block of it.
 
     Args:
-        sound: (N,) or (N, C).
-        spans: (start_s, end_s) of what is said, on the sound's clock.
+        supply: the sound, on the video's clock.
+        end_s: where it ends.
+        spans: (start_s, end_s) of what is said.
         how: "" chooses; "replaced" or "ducked" as told.
     """
-    samples = sound.samples.reshape(len(sound.samples), -1)
-    speech_db, room_db = levels(sound, spans)
-    how = how or ("replaced" if speech_db - room_db >= QUIET_DB else "ducked")
-    speaking = envelope(sound, spans)[:, None]
-    if how == "ducked":
-        out = samples * 10 ** (speaking * np.float32(DUCK_DB / 20))
-    else:
-        room = room_tone(samples, sound.sample_rate_hz, _room_parts(sound, spans))
-        out = samples * (1 - speaking) + room * np.sqrt(speaking)
-    return Background(Sound(out.astype(np.float32), sound.sample_rate_hz, sound.start_s), how, speech_db, room_db)
+
+    def __init__(self, supply: SoundSupply, end_s: float, spans: Sequence[Span], how: str = "", seed: int = 0) -> None:
+        self.supply, self.length, self.seed = supply, round(end_s * supply.rate), seed
+        self.spans = merged(spans)
+        powers = frame_powers(supply, self.length)
+        said = _said(self.spans, len(powers), _frame(supply.rate) / supply.rate)
+        self.speech_db, self.room_db = levels(powers, said)
+        self.how = how or ("replaced" if self.speech_db - self.room_db >= QUIET_DB else "ducked")
+        self._room = [np.zeros(1)] * supply.channels
+        if self.how == "replaced":
+            self._room = self._room_filters(_room_frames(powers, said))
+
+    def part(self, first: int, last: int) -> np.ndarray:
+        """Samples first ≤ n < last of the clock: float32 (last − first, C)."""
+        samples = between(self.supply, first, last)
+        speaking = envelope(self.spans, first, last, self.supply.rate)
+        if not speaking.any():
+            return samples
+        if self.how == "ducked":
+            return samples * 10 ** (speaking[:, None] * np.float32(DUCK_DB / 20))
+        return samples * (1 - speaking[:, None]) + self.room_tone(first, last) * np.sqrt(speaking[:, None])
+
+    def room_tone(self, first: int, last: int) -> np.ndarray:
+        """Steady noise with the room's spectrum: float32 (last − first, C); the same seed gives the same noise."""
+        out = np.zeros((last - first, self.supply.channels), np.float32)
+        for channel, taps in enumerate(self._room):
+            if len(taps) > 1:
+                half = len(taps) // 2
+                noise = _noise(first - half, last + half, (self.seed, channel))
+                out[:, channel] = fftconvolve(noise, taps, "valid")
+        return out
+
+    def _room_filters(self, is_room: np.ndarray) -> list[np.ndarray]:
+        """For each channel a filter that gives white noise the median spectrum of the room's frames."""
+        rate = self.supply.rate
+        size = 1 << max(5, round(np.log2(2 * FRAME_S * rate)))
+        window, frame = np.asarray(hann(size, sym=False)), _frame(rate)
+        blocks = list(edges(self.length, rate, frame))
+        most = max(8, ROOM_WINDOWS // max(1, len(blocks)))
+        powers: list[list[np.ndarray]] = [[] for _ in range(self.supply.channels)]
+        for first, last in blocks:
+            free = np.repeat(is_room[first // frame : -(-last // frame)], frame)[: last - first]
+            if len(free) < size or not free.any():
+                continue
+            inside = np.lib.stride_tricks.sliding_window_view(free, size)[:: size // 2].mean(1) > 0.9
+            rows = np.flatnonzero(inside)[:: max(1, inside.sum() // most)]
+            samples = between(self.supply, first, last)
+            for channel, found in enumerate(powers):
+                frames = np.lib.stride_tricks.sliding_window_view(samples[:, channel], size)[:: size // 2][rows]
+                found.append(np.abs(np.fft.rfft(frames * window, axis=1)) ** 2)
+        return [_filter(np.concatenate(found), window) if found else np.zeros(1) for found in powers]
 
 
-def envelope(sound: Sound, spans: Sequence[Span]) -> np.ndarray:
-    """1 while somebody speaks, 0 else, with smooth flanks outside the spans: float32 (N,)."""
-    rate, length = sound.sample_rate_hz, len(sound.samples)
-    inside = np.zeros(length, np.float32)
-    reach = MARGIN_S + FADE_S / 2
+def _filter(powers: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Taps (size + 1,) whose response is the median spectrum of Hann-windowed frames (K, size/2 + 1)."""
+    if not len(powers):
+        return np.zeros(1)
+    wanted = np.sqrt(np.median(powers, axis=0) / np.log(2) / (window**2).sum())  # the median outlives clicks
+    taps = np.fft.fftshift(np.fft.irfft(wanted))
+    return np.append(taps, taps[0]) * np.asarray(hann(len(taps) + 1))
+
+
+def _noise(first: int, last: int, seed: tuple[int, int]) -> np.ndarray:
+    """White noise at the places first ≤ n < last of an endless one."""
+    rows = range(first // NOISE_SAMPLES, (last - 1) // NOISE_SAMPLES + 1)
+    drawn = [np.random.default_rng([*seed, row + (1 << 31)]).standard_normal(NOISE_SAMPLES, np.float32) for row in rows]
+    return np.concatenate(drawn)[first - rows[0] * NOISE_SAMPLES :][: last - first]
+
+
+def merged(spans: Sequence[Span]) -> list[Span]:
+    """Spans in order, those that touch one another joined."""
+    out: list[Span] = []
+    for start_s, end_s in sorted(spans):
+        if out and start_s <= out[-1][1] + 2 * (MARGIN_S + FADE_S / 2):
+            out[-1] = (out[-1][0], max(out[-1][1], end_s))
+        else:
+            out.append((start_s, end_s))
+    return out
+
+
+def envelope(spans: Sequence[Span], first: int, last: int, rate_hz: int) -> np.ndarray:
+    """1 while somebody speaks, 0 else, with smooth flanks outside the (merged) spans: float32 (last − first,)."""
+    out, reach_s = np.zeros(last - first, np.float32), MARGIN_S + FADE_S
     for start_s, end_s in spans:
-        first, last = ((t - sound.start_s) * rate for t in (start_s - reach, end_s + reach))
-        inside[max(0, round(first)) : max(0, round(last))] = 1
-    width = max(3, round(FADE_S * rate) | 1)
-    window = np.asarray(hann(width))
-    padded = np.pad(inside, width // 2, mode="edge")
-    sums = np.concatenate([[0.0], np.cumsum(padded, dtype=np.float64)])
-    if length * width < LONG:
-        return np.convolve(padded, window / window.sum(), "valid").astype(np.float32)
-    half = width // 2 + 1  # two box filters make the same kind of flank in one pass each
-    box = (sums[half:] - sums[:-half]) / half
-    sums = np.concatenate([[0.0], np.cumsum(box)])
-    out = (sums[half:] - sums[:-half]) / half
-    return out[:length].astype(np.float32)
+        low = max(first, int((start_s - reach_s) * rate_hz))
+        high = min(last, int((end_s + reach_s) * rate_hz) + 1)
+        if low < high:
+            times_s = np.arange(low, high) / rate_hz
+            middle_s = MARGIN_S + FADE_S / 2
+            rise, fall = _rise(times_s - (start_s - middle_s)), _rise(times_s - (end_s + middle_s))
+            out[low - first : high - first] += rise - fall
+    return np.clip(out, 0, 1)
 
 
-def levels(sound: Sound, spans: Sequence[Span]) -> tuple[float, float]:
-    """Levels of the speech (its loud half) and of what is under it, in dB of full scale."""
-    mono = mono_16k(sound)
-    size = round(FRAME_S * 16000)
-    count = max(1, len(mono) // size)
-    power = (np.pad(mono, (0, max(0, size - len(mono))))[: count * size].reshape(count, size) ** 2).mean(1)
-    levels_db = 10 * np.log10(power + 1e-12)
-    times = sound.start_s + (np.arange(count) + 0.5) * FRAME_S
-    said = np.zeros(count, bool)
+def _rise(time_s: np.ndarray) -> np.ndarray:
+    """From 0 to 1 around time 0: the integral of a Hann window of FADE_S."""
+    x = np.clip(time_s / FADE_S, -0.5, 0.5)
+    return (0.5 + x + np.sin(2 * np.pi * x) / (2 * np.pi)).astype(np.float32)
+
+
+def frame_powers(supply: SoundSupply, length: int) -> np.ndarray:
+    """Mean square of each FRAME_S of the mono sound: float32 (K,)."""
+    size, out = _frame(supply.rate), [np.zeros(0, np.float32)]
+    for first, last in edges(length, supply.rate, size):
+        mono = between(supply, first, last).mean(1)
+        mono = np.pad(mono, (0, -len(mono) % size))
+        out.append((mono.reshape(-1, size) ** 2).mean(1))
+    return np.concatenate(out)
+
+
+def _frame(rate_hz: int) -> int:
+    return max(1, round(FRAME_S * rate_hz))
+
+
+def _said(spans: Sequence[Span], count: int, frame_s: float) -> np.ndarray:
+    """Which frames hold speech, breaths and echo included: bool (count,)."""
+    times, said = (np.arange(count) + 0.5) * frame_s, np.zeros(count, bool)
     for start_s, end_s in spans:
         said |= (times >= start_s - MARGIN_S) & (times < end_s + MARGIN_S)
+    return said
+
+
+def levels(powers: np.ndarray, said: np.ndarray) -> tuple[float, float]:
+    """Levels of the speech (its loud half) and of what is under it, in dB of full scale."""
+    levels_db = 10 * np.log10(powers + 1e-12)
     speech_db = float(np.percentile(levels_db[said], 75)) if said.any() else -120.0
     if (~said).sum() * FRAME_S >= LEAST_ROOM_S:
         return speech_db, float(np.percentile(levels_db[~said], 75))
-    return speech_db, float(np.percentile(levels_db, 100 * ROOM_SHARE))
+    return speech_db, float(np.percentile(levels_db, 100 * ROOM_SHARE)) if len(levels_db) else -120.0
 
 
-def _room_parts(sound: Sound, spans: Sequence[Span]) -> np.ndarray:
-    """Which samples are the room alone: outside speech where there is enough of it, else the quietest frames."""
-    length, rate = len(sound.samples), sound.sample_rate_hz
-    free = np.ones(length, bool)
-    for start_s, end_s in spans:
-        first, last = ((t - sound.start_s) * rate for t in (start_s - MARGIN_S, end_s + MARGIN_S))
-        free[max(0, round(first)) : max(0, round(last))] = False
-    if free.sum() >= LEAST_ROOM_S * rate:
-        return free
-    size = max(1, round(FRAME_S * rate))
-    count = max(1, length // size)
-    mono = sound.samples.reshape(length, -1).mean(1)
-    power = (mono[: count * size].reshape(count, -1) ** 2).mean(1)
-    quiet = power <= np.quantile(power, ROOM_SHARE)
-    return np.pad(np.repeat(quiet, len(mono[: count * size]) // count), (0, length))[:length]
-
-
-def room_tone(samples: np.ndarray, rate_hz: int, room: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Steady noise (N, C) with the mean spectrum of the room's samples; the same seed gives the same noise."""
-    size = 1 << max(5, round(np.log2(0.04 * rate_hz)))
-    generator = np.random.default_rng(seed)
-    out = np.zeros(samples.shape, np.float32)
-    if len(samples) < size:
-        return out
-    for channel in range(samples.shape[1]):
-        frames = np.lib.stride_tricks.sliding_window_view(samples[:, channel], size)[:: size // 2]
-        is_room = np.lib.stride_tricks.sliding_window_view(room, size)[:: size // 2].mean(1) > 0.9
-        if not is_room.any():
-            continue
-        window = np.asarray(hann(size, sym=False))
-        power = np.abs(np.fft.rfft(frames[is_room] * window, axis=1)) ** 2
-        wanted = np.sqrt(np.median(power, axis=0) / np.log(2) / (window**2).sum())  # the median outlives clicks
-        noise = generator.standard_normal(len(samples)).astype(np.float32)
-        _, _, spectrum = stft(noise, nperseg=size)
-        _, shaped = istft(spectrum * wanted[:, None], nperseg=size)
-        out[:, channel] = np.pad(shaped, (0, max(0, len(samples) - len(shaped))))[: len(samples)]
-    return out
+def _room_frames(powers: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """Which frames are the room alone: outside speech where there is enough of it, else the quietest."""
+    if (~said).sum() * FRAME_S >= LEAST_ROOM_S:
+        return ~said
+    return powers <= np.quantile(powers, ROOM_SHARE) if len(powers) else said

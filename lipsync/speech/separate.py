@@ -8,6 +8,7 @@ Source: Défossez et al. 2021 (Demucs), Rouard et al. 2023 (HTDemucs).
 
 import importlib
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,74 +16,87 @@ from typing import Any
 import numpy as np
 
 from lipsync.errors import CheckpointError
+from lipsync.media.supply import SoundSupply
 from lipsync.progress import Progress, Silent
+from lipsync.speech.blocks import between, supply_of
 from lipsync.speech.hub import DEFAULTS, SEPARATOR, model_folder
 from lipsync.types import Sound
 
 NETWORKS = ("demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs")
 BLOCK_S, OVERLAP_S = 60.0, 1.0  # memory stays that of a block
+CONTEXT_S = 0.1  # more on both sides, for the resampler
 VOICE = "vocals"
 
 
 def separate(
-    sound: Sound,
+    sound: Sound | SoundSupply,
     model: str = DEFAULTS[SEPARATOR],
     *,
+    end_s: float | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> tuple[Sound, Sound]:
-    """(voice, background), both as long as the sound, at its rate and channels; they add up to it.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(voice, background) block after block: float32 (n, C) each, at the sound's rate; they add up to it.
+
+    Args:
+        sound: heard from time 0 of its clock on.
+        model: a name that `lipsync models` knows, or a folder.
+        end_s: where it ends; None: with its last sample.
 
     Raises:
         CheckpointError: Demucs is not installed, or its model is not there (says how to get it), or is none.
     """
-    import librosa
-
-    progress = progress or Silent()
+    supply, progress = supply_of(sound), progress or Silent()
     networks = load_separator(model_folder(model, SEPARATOR), device)
+    length = round((supply.end_s if end_s is None else end_s) * supply.rate)
+    return _separated(supply, length, networks, device, progress)
+
+
+def _separated(
+    supply: SoundSupply, length: int, networks: list[Any], device: str, progress: Progress
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of BLOCK_S, each heard from OVERLAP_S before, over which it is blended with the one before."""
+    block, overlap = round(BLOCK_S * supply.rate), round(OVERLAP_S * supply.rate)
+    context = round(CONTEXT_S * supply.rate)
+    tail = np.zeros((0, supply.channels), np.float32)  # the end of the block before, to be blended with the next
+    progress.start("separating voice and background", length / supply.rate, "seconds")
+    for first in range(0, length, block):
+        low, high = max(0, first - overlap), min(length, first + block)
+        samples = between(supply, low - context, high + context)
+        voice = _voice(samples, supply.rate, networks, device)[context : context + high - low]
+        if len(tail):
+            fade = np.linspace(0, 1, len(tail), dtype=np.float32)[:, None]
+            voice[: len(tail)] = tail * (1 - fade) + voice[: len(tail)] * fade
+        held = overlap if high < length else 0
+        tail, voice = voice[len(voice) - held :], voice[: len(voice) - held]
+        yield voice, samples[context : context + len(voice)] - voice
+        progress.advance((high - first) / supply.rate)
+    progress.done()
+
+
+def _voice(samples: np.ndarray, rate_hz: int, networks: list[Any], device: str) -> np.ndarray:
+    """The voice in (N, C): float32 (N, C)."""
+    import librosa
+    import torch
+    from demucs.apply import apply_model
+
     rate = int(networks[0].samplerate)
-    samples = sound.samples.reshape(len(sound.samples), -1).astype(np.float32)
     stereo = samples[:, :2] if samples.shape[1] >= 2 else np.repeat(samples, 2, axis=1)
-    mix = librosa.resample(stereo, orig_sr=sound.sample_rate_hz, target_sr=rate, axis=0, res_type="soxr_hq")
-    voice = _voice(mix, networks, rate, device, progress)
-    voice = librosa.resample(voice, orig_sr=rate, target_sr=sound.sample_rate_hz, axis=0, res_type="soxr_hq")
+    mix = librosa.resample(stereo, orig_sr=rate_hz, target_sr=rate, axis=0, res_type="soxr_hq")
+    part = torch.from_numpy(np.ascontiguousarray(mix.T))
+    mean, spread = part.mean(), part.std() + 1e-8
+    found = torch.zeros_like(part)
+    with torch.inference_mode():
+        for network in networks:
+            sources = apply_model(network, ((part - mean) / spread)[None], shifts=0, device=device)[0]
+            found += sources[list(network.sources).index(VOICE)].cpu() * spread / len(networks)
+    voice = librosa.resample(found.numpy().T, orig_sr=rate, target_sr=rate_hz, axis=0, res_type="soxr_hq")
     voice = np.pad(voice, ((0, max(0, len(samples) - len(voice))), (0, 0)))[: len(samples)]
     if samples.shape[1] == 1:
         voice = voice.mean(1, keepdims=True)
     elif samples.shape[1] > 2:  # the voice sits in the front; the other channels stay
         voice = np.pad(voice, ((0, 0), (0, samples.shape[1] - 2)))
-    voice = voice.astype(np.float32)
-    return (
-        Sound(voice, sound.sample_rate_hz, sound.start_s),
-        Sound(samples - voice, sound.sample_rate_hz, sound.start_s),
-    )
-
-
-def _voice(mix: np.ndarray, networks: list[Any], rate: int, device: str, progress: Progress) -> np.ndarray:
-    """The voice in a mix (N, 2) at the networks' rate, block by block with a linear blend over OVERLAP_S."""
-    import torch
-    from demucs.apply import apply_model
-
-    block, overlap = round(BLOCK_S * rate), round(OVERLAP_S * rate)
-    out = np.zeros_like(mix)
-    progress.start("separating voice and background", len(mix) / rate, "seconds")
-    for first in range(0, max(1, len(mix)), block):
-        low, high = max(0, first - overlap), min(len(mix), first + block)
-        part = torch.from_numpy(np.ascontiguousarray(mix[low:high].T))
-        mean, spread = part.mean(), part.std() + 1e-8
-        found = torch.zeros_like(part)
-        with torch.inference_mode():
-            for network in networks:
-                sources = apply_model(network, ((part - mean) / spread)[None], shifts=0, device=device)[0]
-                found += sources[list(network.sources).index(VOICE)].cpu() * spread / len(networks)
-        fade = np.ones(high - low, np.float32)
-        if low < first:
-            fade[: first - low] = np.linspace(0, 1, first - low)
-            out[low:first] *= 1 - fade[: first - low, None]
-        out[low:high] += found.numpy().T * fade[:, None]
-        progress.advance((high - first) / rate)
-    progress.done()
-    return out
+    return voice.astype(np.float32)
 
 
 def load_separator(folder: Path, device: str = "cpu") -> list[Any]:

@@ -12,6 +12,8 @@ import librosa
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from lipsync.media.supply import SoundSupply
+from lipsync.speech.blocks import supply_of
 from lipsync.speech.features import mono_16k
 from lipsync.speech.segments import Segment, Transcript
 from lipsync.types import Sound
@@ -23,7 +25,7 @@ MOST_SPEAKERS = 8
 LOUD_DB = 30.0
 
 
-def name_speakers(transcript: Transcript, sound: Sound) -> Transcript:
+def name_speakers(transcript: Transcript, sound: Sound | SoundSupply) -> Transcript:
     """Name the speakers "SPEAKER 1", "SPEAKER 2", … in order of appearance; a single one stays nameless."""
     numbers = speaker_numbers(transcript.segments, sound)
     if len(set(numbers)) < 2:
@@ -36,13 +38,13 @@ def name_speakers(transcript: Transcript, sound: Sound) -> Transcript:
     return replace(transcript, segments=tuple(named))
 
 
-def speaker_numbers(segments: tuple[Segment, ...], sound: Sound) -> list[int]:
+def speaker_numbers(segments: tuple[Segment, ...], sound: Sound | SoundSupply) -> list[int]:
     """A group number for each segment."""
-    mono = mono_16k(sound)
+    supply = supply_of(sound)
     described: list[np.ndarray | None] = []
     for segment in segments:
-        first, last = (max(0, round((t - sound.start_s) * 16000)) for t in (segment.start_s, segment.end_s))
-        described.append(describe(mono[first:last]))
+        part = supply.part(segment.start_s, segment.end_s)
+        described.append(describe(mono_16k(Sound(part, supply.rate))) if len(part) else None)
     rows = [k for k, row in enumerate(described) if row is not None]
     if len(rows) < 2:
         return [0] * len(segments)

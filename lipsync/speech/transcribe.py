@@ -6,13 +6,17 @@ longest pause within it). Its slot is from its first word's start to its last wo
 Source: Radford et al. 2022 (Whisper); word times by its cross-attention, as faster-whisper has them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lipsync.errors import CheckpointError, SpeechError
+from lipsync.media.supply import SoundSupply
 from lipsync.progress import Progress, Silent
-from lipsync.speech.features import mono_16k
+from lipsync.speech.blocks import supply_of
+from lipsync.speech.features import SAMPLE_RATE_HZ, mono_16k
 from lipsync.speech.hub import DEFAULTS, WHISPER, model_folder
 from lipsync.speech.segments import Segment, Transcript
 from lipsync.types import Sound, Timed
@@ -20,12 +24,14 @@ from lipsync.types import Sound, Timed
 PAUSE_S = 0.6
 LONGEST_S = 12.0
 LEAST_S = 0.1
+BLOCK_S = 600.0  # listened to at a time: memory does not grow with the length
+CUT_S = 30.0  # of a block's end, where it may be cut
 ENDS = tuple(".!?…।॥。！？؟۔።")
 CLOSERS = "\"'”’»)]"
 
 
 def transcribe(
-    sound: Sound,
+    sound: Sound | SoundSupply,
     model: str = DEFAULTS[WHISPER],
     *,
     language: str | None = None,
@@ -44,19 +50,37 @@ def transcribe(
         CheckpointError: the model is not there (says how to get it), is none, or the engine is not installed.
         SpeechError: the sound is empty, or nothing is said in it.
     """
-    progress, samples = progress or Silent(), mono_16k(sound)
-    whisper = _open(model_folder(model, WHISPER), device)
-    progress.start("listening", sound.duration_s, "seconds")
-    found, info = whisper.transcribe(samples, language=language, word_timestamps=True, beam_size=5)
-    words: list[Timed] = []
-    for segment in found:
-        rows = segment.words or []
-        words += [_timed(w, sound.start_s) for w in rows if w.word.strip()]
-        progress.advance(segment.end - segment.start, segment.text.strip()[:40])
+    progress = progress or Silent()
+    if isinstance(sound, Sound) and not len(sound.samples):
+        raise SpeechError("the sound holds no samples; give a file with speech in it")
+    whisper, supply, words = _open(model_folder(model, WHISPER), device), supply_of(sound), list[Timed]()
+    length_s = supply.end_s - supply.start_s
+    progress.start("listening", length_s, "seconds")
+    for samples, start_s in _blocks(supply):
+        found, info = whisper.transcribe(samples, language=language, word_timestamps=True, beam_size=5)
+        language = language or info.language  # heard once, in the first block
+        for segment in found:
+            words += [_timed(w, start_s) for w in segment.words or [] if w.word.strip()]
+            progress.advance(segment.end - segment.start, segment.text.strip()[:40])
     progress.done()
     if not words:
-        raise SpeechError(f"nothing is said in these {sound.duration_s:.1f} s that {model} understands")
-    return Transcript(tuple(group_words(words)), info.language)
+        raise SpeechError(f"nothing is said in these {length_s:.1f} s that {model} understands")
+    return Transcript(tuple(group_words(words)), language or "")
+
+
+def _blocks(supply: SoundSupply) -> Iterator[tuple[np.ndarray, float]]:
+    """Mono at 16 kHz and its start in seconds, at most BLOCK_S each, cut where it is quietest in the last CUT_S."""
+    at_s = supply.start_s
+    while at_s < supply.end_s - 1e-3:
+        mono = mono_16k(Sound(supply.part(at_s, min(supply.end_s, at_s + BLOCK_S)), supply.rate))
+        if at_s + BLOCK_S < supply.end_s:
+            size = round(0.1 * SAMPLE_RATE_HZ)
+            end = mono[len(mono) - round(CUT_S * SAMPLE_RATE_HZ) :]
+            power = (end[: len(end) // size * size].reshape(-1, size) ** 2).mean(1)
+            quiet = np.convolve(power, np.ones(5), "same").argmin()
+            mono = mono[: len(mono) - len(end) + int(quiet) * size + size // 2]
+        yield mono, at_s
+        at_s += len(mono) / SAMPLE_RATE_HZ
 
 
 def _timed(word: Any, start_s: float) -> Timed:

@@ -15,6 +15,7 @@ from lipsync.progress import Progress, Silent
 from lipsync.speech.segments import Transcript
 
 VERSIONS = 4
+SHORTENED = 2  # times that an engine is asked
 COMFORTABLE = 1.2  # of the voice's normal speed; as FitConfig has it
 
 
@@ -40,8 +41,8 @@ class Translator(Protocol):
         """At least one version for each wish. Raises SpeechError for a language it does not know, CheckpointError."""
         ...
 
-    def shorten(self, wish: Wish, version: str, spoken_s: float, source: str, target: str) -> str | None:
-        """The version said shorter, since it took `spoken_s`; None where the engine cannot rephrase."""
+    def shorten(self, wish: Wish, version: str, spoken_s: float, source: str, target: str) -> list[str]:
+        """Versions said shorter, since it took `spoken_s`; none where the engine cannot rephrase."""
         ...
 
 
@@ -85,7 +86,7 @@ def translate(
         for k, (wish, versions) in enumerate(zip(part, found, strict=True), start=first + 1):
             text = _choose(wish, versions, spoken_s)
             if spoken_s is not None and spoken_s(text) > COMFORTABLE * wish.slot_s:
-                text = _shorter(engine, wish, text, spoken_s, transcript.language, target)
+                text = shorter(engine, wish, text, spoken_s, transcript.language, target)
             texts.append(text)
             missed = [f"{a} → {b}" for a, b in wish.terms.items() if b.casefold() not in text.casefold()]
             warnings += [f"segment {k}: the glossary's {term} is not in the translation" for term in missed]
@@ -109,11 +110,19 @@ def _choose(wish: Wish, versions: Sequence[str], spoken_s: Callable[[str], float
     return fits[0] if fits else kept[lengths.index(min(lengths))]
 
 
-def _shorter(
+def shorter(
     engine: Translator, wish: Wish, text: str, spoken_s: Callable[[str], float], source: str, target: str
 ) -> str:
-    again = engine.shorten(wish, text, spoken_s(text), source, target)
-    return again.strip() if again and again.strip() and spoken_s(again) < spoken_s(text) else text
+    """The text said shorter until it fits, in SHORTENED tries; as it was where nothing shorter came back."""
+    for _ in range(SHORTENED):
+        if spoken_s(text) <= COMFORTABLE * wish.slot_s:
+            break
+        versions = [v.strip() for v in engine.shorten(wish, text, spoken_s(text), source, target) if v.strip()]
+        best = _choose(wish, versions, spoken_s) if versions else text
+        if spoken_s(best) >= spoken_s(text):
+            break
+        text = best
+    return text
 
 
 def occurring(glossary: Mapping[str, str], text: str) -> dict[str, str]:

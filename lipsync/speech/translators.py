@@ -26,6 +26,8 @@ from lipsync.speech.translate import VERSIONS, Translator, Wish
 
 TIMEOUT_S = 120
 MOST_TOKENS = 256
+ANSWER = "Answer with three versions, a line each, from the fullest to the shortest, and nothing else."
+_LABEL = re.compile(r"^\s*(?:\(?\d{1,2}[.):]\s+|[-*•–]\s+)")
 # The languages' codes in NLLB: the script belongs to them.
 _NLLB = """
     af:afr_Latn am:amh_Ethi ar:arb_Arab az:azj_Latn be:bel_Cyrl bg:bul_Cyrl bn:ben_Beng bs:bos_Latn ca:cat_Latn
@@ -149,9 +151,9 @@ class ModelTranslator:
         rows = ids.tolist()
         return [rows[k : k + VERSIONS] for k in range(0, len(rows), VERSIONS)]
 
-    def shorten(self, wish: Wish, version: str, spoken_s: float, source: str, target: str) -> str | None:
+    def shorten(self, wish: Wish, version: str, spoken_s: float, source: str, target: str) -> list[str]:
         """These models cannot rephrase."""
-        return None
+        return []
 
 
 def _with_terms(wish: Wish) -> str:
@@ -175,20 +177,20 @@ class ChatTranslator:
         return f"{self.model} at {self.address}"
 
     def translate(self, wishes: Sequence[Wish], source: str, target: str) -> list[list[str]]:
-        """See Translator: one version each; the server is told how long it may take to say."""
-        return [[self._ask(_request(wish, source, target))] for wish in wishes]
+        """See Translator: the server is told how long each may take to say, and gives a few from full to short."""
+        return [self._ask(_request(wish, source, target)) for wish in wishes]
 
-    def shorten(self, wish: Wish, version: str, spoken_s: float, source: str, target: str) -> str | None:
-        """Asked once to say it shorter."""
+    def shorten(self, wish: Wish, version: str, spoken_s: float, source: str, target: str) -> list[str]:
+        """Asked to say it shorter, in the same language where source and target are one."""
         share = round(100 * min(0.95, wish.slot_s / spoken_s))
-        rows = [
-            _request(wish, source, target),
-            f"Your answer was: {version}",
-            f"That takes {spoken_s:.1f} s to say. Keep the meaning and use {share} % of its length.",
-        ]
+        if source == target:
+            rows = [f"Say this line of a film shorter, in the same language ({target}), for dubbing:", version]
+        else:
+            rows = [_request(wish, source, target), f"Your answer was: {version}"]
+        rows.append(f"That takes {spoken_s:.1f} s to say. Keep the meaning and use {share} % of its length. {ANSWER}")
         return self._ask("\n\n".join(rows))
 
-    def _ask(self, request: str) -> str:
+    def _ask(self, request: str) -> list[str]:
         body = {"model": self.model, "temperature": 0, "messages": [{"role": "user", "content": request}]}
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
         message = urllib.request.Request(
@@ -204,21 +206,21 @@ class ChatTranslator:
             raise SpeechError(f"{self.address}: the translation server does not answer ({error}); is it on?") from error
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise SpeechError(f"{self.address}: no answer in the OpenAI chat form came back ({error})") from error
-        return _bare(str(text))
+        return _versions(str(text))
 
 
 def _request(wish: Wish, source: str, target: str) -> str:
     rows = [
         f"Translate this line of a film from {source} to {target} for dubbing. It must take about {wish.slot_s:.1f} "
-        "seconds to say, no longer; prefer short words to long ones. Answer with the translation alone."
+        f"seconds to say, no longer; prefer short words to long ones. {ANSWER}"
     ]
     rows += [f"Translate {term!r} as {translation!r}." for term, translation in wish.terms.items()]
     rows += [f"The line before it, for the context alone: {wish.before}"] if wish.before else []
     return "\n".join([*rows, "", wish.text])
 
 
-def _bare(text: str) -> str:
-    """Without the quotation marks that servers like to put around an answer."""
-    text = " ".join(text.split())
+def _versions(text: str) -> list[str]:
+    """The lines of an answer, without the numbers, bullets and quotation marks that servers like to put around them."""
+    rows = (_LABEL.sub("", row).strip() for row in text.splitlines())
     pairs = {'"': '"', "“": "”", "«": "»", "'": "'"}
-    return text[1:-1].strip() if len(text) > 1 and pairs.get(text[0]) == text[-1] else text
+    return [row[1:-1].strip() if len(row) > 1 and pairs.get(row[0]) == row[-1] else row for row in rows if row]

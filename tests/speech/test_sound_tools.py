@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from lipsync.speech.background import DUCK_DB, envelope, levels, without_speech
-from lipsync.speech.loudness import limited, loudness_lufs, matched, true_peak_db
+from lipsync.media.supply import SoundSupply
+from lipsync.speech import blocks
+from lipsync.speech.background import DUCK_DB, Background, envelope, frame_powers, levels, merged
+from lipsync.speech.blocks import WavWriter, edges
+from lipsync.speech.loudness import LoudnessMeter, limited, loudness_lufs, matched, true_peak_db
 from lipsync.speech.stretch import stretched
 from lipsync.types import Sound
 
@@ -99,11 +102,18 @@ def band(samples, low, high):
     return 10 * np.log10(spectrum[(hz >= low) & (hz < high)].mean() + 1e-12)
 
 
+def without_speech(sound, spans):
+    """What `Background` makes, and all of its first channel."""
+    length = len(sound.samples)
+    found = Background(SoundSupply(sound), length / RATE, spans)
+    return found, np.concatenate([found.part(first, last) for first, last in edges(length, RATE)])[:, 0]
+
+
 def test_in_a_quiet_room_the_old_voice_is_gone_and_the_room_stays():
     sound, spans = scene(-55)
-    found = without_speech(sound, spans)
+    found, new = without_speech(sound, spans)
     assert found.how == "replaced" and found.speech_db - found.room_db > 30
-    new, old = found.sound.samples[:, 0], sound.samples[:, 0]
+    old = sound.samples[:, 0]
     said, free = slice(round(1.1 * RATE), round(1.9 * RATE)), slice(round(0.1 * RATE), round(0.7 * RATE))
     assert np.array_equal(new[free], old[free])
     assert band(old[said], 280, 320) - band(new[said], 280, 320) > 35
@@ -112,23 +122,62 @@ def test_in_a_quiet_room_the_old_voice_is_gone_and_the_room_stays():
 
 def test_over_noise_the_sound_is_turned_down_smoothly():
     sound, spans = scene(-25)
-    found = without_speech(sound, spans)
+    found, new = without_speech(sound, spans)
     assert found.how == "ducked"
-    gain = found.sound.samples[:, 0] / sound.samples[:, 0]
+    gain = new / sound.samples[:, 0]
     assert gain[round(1.5 * RATE)] == pytest.approx(10 ** (DUCK_DB / 20), rel=1e-3)
     assert gain[: round(0.7 * RATE)] == pytest.approx(1.0, abs=1e-3)
     assert np.abs(np.diff(20 * np.log10(gain))).max() < 0.05  # dB from one sample to the next
 
 
-def test_envelope_of_long_sounds_is_that_of_short_ones(monkeypatch):
-    sound, spans = scene(-40)
-    short = envelope(sound, spans)
-    monkeypatch.setattr("lipsync.speech.background.LONG", 0)
-    assert np.abs(envelope(sound, spans) - short).max() < 0.15
-    assert short.max() == pytest.approx(1.0) and short.min() == pytest.approx(0.0, abs=1e-6)
+@pytest.mark.parametrize("under", [-55, -25])
+def test_blocks_of_any_size_and_the_whole_are_the_same(monkeypatch, under):
+    sound, spans = scene(under)
+    _, whole = without_speech(sound, spans)
+    monkeypatch.setattr(blocks, "BLOCK_S", 0.3)
+    found, parts = without_speech(sound, spans)
+    assert len(list(edges(len(sound.samples), RATE))) == 14
+    if found.how == "ducked":
+        assert np.array_equal(whole, parts)
+    else:  # the room's spectrum is learned from other windows
+        assert np.abs(parts - whole).max() < 0.02 * np.abs(sound.samples).max()
+
+
+def test_the_envelope_is_smooth_and_meets_its_spans():
+    spans = merged([(1.0, 2.0), (2.05, 2.5), (3.4, 3.5)])
+    assert spans == [(1.0, 2.5), (3.4, 3.5)]
+    whole = envelope(spans, 0, 4 * RATE, RATE)
+    assert whole[round(0.95 * RATE) : round(2.55 * RATE)].min() == pytest.approx(1.0, abs=1e-6)
+    assert not whole[: round(0.75 * RATE)].any() and not whole[round(2.75 * RATE) : round(3.15 * RATE)].any()
+    assert np.abs(np.diff(whole)).max() < 2.1 / (0.12 * RATE)
+    parts = [envelope(spans, k, k + 1000, RATE) for k in range(0, 4 * RATE, 1000)]
+    assert np.array_equal(np.concatenate(parts), whole)
 
 
 def test_speech_without_a_pause_finds_the_room_in_its_quiet_moments():
     sound, _ = scene(-50)
-    speech_db, room_db = levels(sound, [(0.0, 4.0)])
+    powers = frame_powers(SoundSupply(sound), len(sound.samples))
+    speech_db, room_db = levels(powers, np.ones(len(powers), bool))
     assert speech_db == pytest.approx(-15, abs=3) and room_db == pytest.approx(-50, abs=3)
+
+
+def test_loudness_heard_in_blocks_is_that_of_the_whole():
+    rng = np.random.default_rng(0)
+    samples = (0.1 * rng.standard_normal((70001, 2)) * np.linspace(0.01, 1, 70001)[:, None]).astype(np.float32)
+    meter = LoudnessMeter(RATE, 2)
+    for part in np.split(samples, [5, 1234, 40000, 40000]):
+        meter.add(part)
+    assert meter.lufs == pytest.approx(loudness_lufs(Sound(samples, RATE)), abs=1e-9)
+    assert LoudnessMeter(RATE, 1).lufs == -np.inf
+
+
+def test_a_wav_written_in_blocks_appears_when_it_is_whole(tmp_path):
+    with WavWriter(tmp_path / "a.wav", RATE, 2) as out:
+        out.write(np.full((100, 2), 0.5, np.float32))
+        assert not (tmp_path / "a.wav").exists()
+        out.write(np.full((50, 2), -2.0, np.float32))
+    found = SoundSupply(tmp_path / "a.wav").part(0, 150 / RATE)
+    assert found.shape == (150, 2) and found[99, 1] == pytest.approx(0.5, abs=1e-4) and found[100, 0] == -32767 / 32768
+    with pytest.raises(ZeroDivisionError), WavWriter(tmp_path / "b.wav", RATE, 1) as out:
+        out.write(np.zeros(1, np.float32) / (1 / 0))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]

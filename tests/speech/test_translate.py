@@ -68,7 +68,7 @@ class Engine:
         return [self.versions for _ in wishes]
 
     def shorten(self, wish, version, spoken_s, source, target):
-        return self.shorter
+        return [self.shorter] if self.shorter else []
 
 
 def first_text(engine, **more):
