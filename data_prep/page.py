@@ -39,6 +39,7 @@ _COLOURS = {
     "sound drifts": "#1f7f95",
 }
 _OTHER = "#a8473c"
+_PEOPLE = ("#3d7ea6", "#d9772b", "#8a6fd1", "#b0508a", "#59616b", "#c84a4a")
 
 _STYLE = """
 :root{color-scheme:light dark;--bg:#f7f7f5;--card:#fff;--ink:#1d2126;--soft:#5d6670;--line:#e2e4e6;--bar:#3d7ea6;
@@ -85,6 +86,7 @@ def draw_page(report: dict[str, Any], thumbs: Path) -> str:
         _dropped_sheet(report["sources"], thumbs),
         _histograms(report["histograms"]) if report["clips"] else "",
         _poses(report["pose_minutes"]) if report["clips"] and "pose_minutes" in report else "",
+        _mouths(report["mouth_minutes"]) if report["clips"] and "mouth_minutes" in report else "",
         _selection(report["selection"], report["sources"]) if "selection" in report else "",
         _timelines(report["sources"]),
         "</main></body></html>\n",
@@ -221,21 +223,37 @@ def _histograms(histograms: Sequence[dict[str, Any]]) -> str:
 
 
 def _poses(poses: dict[str, Any]) -> str:
-    """A table of minutes by turn and nod of the head, darker where there is more."""
-    rows, most = [], max((m for row in poses["minutes"] for m in row), default=0.0) or 1.0
-    for place, row in enumerate(poses["minutes"]):
-        low, high = poses["pitch_deg"][place], poses["pitch_deg"][place + 1]
+    """Minutes by turn and nod of the head."""
+    yaw, pitch = ([f"{a:g}…{b:g}°" for a, b in pairwise(poses[name])] for name in ("yaw_deg", "pitch_deg"))
+    text = "by turn of the head (across) and nod (down). What is empty here is what the lips will be guessed in."
+    return _heat("Poses", text, yaw, pitch, poses["minutes"])
+
+
+def _mouths(mouths: dict[str, Any]) -> str:
+    """Minutes by width and opening of the mouth."""
+    text = (
+        "by width (across) and opening (down). Closed are p, b, m; rounded are o, u, w; spread are e, i, s; "
+        "wide open is a. What is empty here was never seen, and will be guessed."
+    )
+    return _heat("Mouth shapes", text, mouths["width"], mouths["opening"], mouths["minutes"])
+
+
+def _heat(
+    title: str, text: str, columns: Sequence[str], rows: Sequence[str], minutes: Sequence[Sequence[float]]
+) -> str:
+    """A table of minutes, darker where there is more."""
+    most = max((m for row in minutes for m in row), default=0.0) or 1.0
+    lines = []
+    for name, row in zip(rows, minutes, strict=True):
         cells = "".join(
-            f'<td style="--share:{100 * (minutes / most) ** 0.5:.0f}%">{_minutes(minutes) if minutes else "–"}</td>'
-            for minutes in row
+            f'<td style="--share:{100 * (m / most) ** 0.5:.0f}%">{_minutes(m) if m * 60 >= 0.5 else "–"}</td>'
+            for m in row
         )
-        rows.append(f"<tr><th>{low:g}…{high:g}°</th>{cells}</tr>")
-    edges = poses["yaw_deg"]
-    head = "".join(f"<th>{a:g}…{b:g}°</th>" for a, b in pairwise(edges))
+        lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     return (
-        "<h2>Poses</h2><p class=soft>Minutes kept by turn of the head (across) and nod (down). What is empty here is "
-        f"what the lips will be guessed in.</p><div class='card scroll'><table class=heat><tr><th></th>{head}</tr>"
-        f"{''.join(rows)}</table></div>"
+        f"<h2>{title}</h2><p class=soft>Minutes kept {text}</p><div class='card scroll'><table class=heat>"
+        f"<tr><th></th>{head}</tr>{''.join(lines)}</table></div>"
     )
 
 
@@ -257,10 +275,42 @@ def _selection(selection: dict[str, Any], sources: Sequence[dict[str, Any]]) -> 
 
 
 def _timelines(sources: Sequence[dict[str, Any]]) -> str:
-    shown = _thinned(sources, _MOST_SOURCES)
-    rows = [_timeline(source) for source in shown]
-    thinned = f" {len(shown)} of {len(sources)} files shown." if len(shown) < len(sources) else ""
-    return f"<h2>File by file</h2><p class=soft>Ticks above a bar are cuts.{thinned}</p>{''.join(rows)}"
+    """Files of which something was dropped, worst first; what was kept whole, folded away."""
+    whole = [source for source in sources if _is_whole(source)]
+    rest = sorted((source for source in sources if not _is_whole(source)), key=_kept_share)
+    out = [_timeline(source) for source in rest[:_MOST_SOURCES]]
+    if whole:
+        shown = "".join(_timeline(source) for source in _thinned(whole, _MOST_SOURCES))
+        out.append(f"<details><summary>{len(whole)} file{'s' * (len(whole) > 1)} kept whole</summary>{shown}</details>")
+    few = max(0, len(rest) - _MOST_SOURCES) + max(0, len(whole) - _MOST_SOURCES)
+    thinned = f" {few} of {len(sources)} files are in report.json alone." if few else ""
+    text = f"Ticks above a bar are cuts; where a file shows several people, the line below tells who.{thinned}"
+    return f"<h2>File by file</h2><p class=soft>{text}</p>{''.join(out)}"
+
+
+def _kept_share(source: dict[str, Any]) -> float:
+    kept_s = sum(s["end_s"] - s["start_s"] for s in source["timeline"] if s["verdict"] == "kept")
+    return kept_s / max(source["duration_s"], 1e-3)
+
+
+def _is_whole(source: dict[str, Any]) -> bool:
+    return bool(source["clips"]) and all(stretch["verdict"] == "kept" for stretch in source["timeline"])
+
+
+def _people(source: dict[str, Any]) -> str:
+    """Who is seen in the clips of a file that shows several people, as bars under its timeline."""
+    if len({clip["seen_as"] for clip in source["clips"]}) < 2:
+        return ""
+    bars = []
+    for clip in source["clips"]:
+        who = "not told apart" if clip["seen_as"] < 0 else f"person {clip['seen_as']} (--pick {clip['seen_as']})"
+        colour = _PEOPLE[clip["seen_as"] % len(_PEOPLE)] if clip["seen_as"] >= 0 else "var(--line)"
+        at, width = (1000 * clip[name] / source["duration_s"] for name in ("start_s", "duration_s"))
+        title = f"{_clock(clip['start_s'])}: {who}"
+        bars.append(
+            f'<rect x="{at:.2f}" y="28" width="{width:.2f}" height="5" fill="{colour}"><title>{title}</title></rect>'
+        )
+    return "".join(bars)
 
 
 def _timeline(source: dict[str, Any]) -> str:
@@ -269,7 +319,7 @@ def _timeline(source: dict[str, Any]) -> str:
     facts.append(f"{len(source['clips'])} clip{'s' * (len(source['clips']) != 1)}")
     if source["offset_frames"]:
         facts.append(f"sound moved by {-source['offset_frames']:+.1f} frames")
-    bars = ""
+    bars = people = ""
     if length_s > 0:
         bars = "".join(
             f'<rect x="{1000 * s["start_s"] / length_s:.2f}" y="8" height="18" '
@@ -281,11 +331,13 @@ def _timeline(source: dict[str, Any]) -> str:
             f'<rect x="{1000 * cut / length_s - 1:.2f}" y="0" width="2" height="7" fill="var(--ink)"/>'
             for cut in source["cuts_s"]
         )
+        people = _people(source)
+    height = 34 if people else 26
     dropped = sorted({s["verdict"] for s in source["timeline"]} - {"kept"})
     why = f"<p class=soft>dropped: {escape(', '.join(dropped))}</p>" if dropped else ""
     notes = "".join(f"<p class=soft>{escape(text)}</p>" for text in source["warnings"])
     return (
         f"<div class='card src'><div class=row><h3>{escape(source['source'])}</h3>"
-        f"<span class=soft>{escape(' · '.join(facts))}</span></div>"
-        f'<svg viewBox="0 0 1000 26" preserveAspectRatio="none" style="height:26px">{bars}</svg>{why}{notes}</div>'
+        f'<span class=soft>{escape(" · ".join(facts))}</span></div><svg viewBox="0 0 1000 {height}" '
+        f'preserveAspectRatio="none" style="height:{height}px">{bars}{people}</svg>{why}{notes}</div>'
     )

@@ -10,6 +10,7 @@ Y is the windows' luma (ITU-R BT.601 weights), 0 to 255. A repeated frame is one
 move: every second one when 15 frames a second were doubled to 30, every fifth in 24 → 30.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,7 @@ _FLAGGED = 2 / 3
 # Windows are steadied over time: one of a repeated picture is not quite the one before. Real clips: 0.89 to 0.99;
 # doubled: 0.47, 0.63.
 _ALTERNATING, _LEAST_PAIRS = 0.75, 45
+_OPEN, _WIDE = (0.02, 0.06, 0.12, 0.2), (-0.08, 0.08)  # head units; width from what is usual
 
 
 def sharpness(windows: np.ndarray) -> float:
@@ -65,6 +67,20 @@ def frozen_s(windows: np.ndarray, frame_rate: float, least_change: float) -> flo
 def mouth_motion(span: Span) -> float:
     """Standard deviation of the inner lips' distance, head units."""
     return float(mouth_opening(span.mouth).std())
+
+
+def usual_width(mouths: Sequence[np.ndarray]) -> float:
+    """The median over clips of the median distance of the mouth's corners, head units; mouths (F, 31, 3) each."""
+    return float(np.median([np.median(_widths(mouth)) for mouth in mouths])) if len(mouths) else 0.0
+
+
+def _widths(mouth: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(mouth[:, 17, :2] - mouth[:, 11, :2], axis=1)
+
+
+def mouth_shapes(mouth: np.ndarray, usual: float) -> np.ndarray:
+    """Which of 15 kinds of shape each mouth (F, 31, 3) has: 3 · (how open, 0 to 4) + (narrow 0, usual 1, wide 2)."""
+    return 3 * np.digitize(mouth_opening(mouth), _OPEN) + np.digitize(_widths(mouth) - usual, _WIDE)
 
 
 def head_motion(span: Span) -> float:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from data_prep.clips import uncovered
 from data_prep.mirror import find_mirrored, group_by_person
 from data_prep.page import draw_page
+from data_prep.quality import mouth_shapes, usual_width
 from data_prep.sights import unpack
 from data_prep.source import SourceResult
 
@@ -25,6 +27,8 @@ KEPT = "kept"
 _LEAST_STRETCH_S = 1e-3
 _FRONTAL_DEG = 12.0
 _YAW_EDGES_DEG, _PITCH_EDGES_DEG = (-40, -25, -10, 10, 25, 40), (-35, -20, -5, 10, 25, 35)
+_OPENINGS = ("closed", "hardly open", "half open", "open", "wide open")
+_WIDTHS = ("rounded", "as at rest", "spread")
 # What each histogram counts minutes of: title, field of ClipRecord, first edge, last edge, bins, unit.
 _HISTOGRAMS = (
     ("Head turned to the side", "yaw_deg", -40.0, 40.0, 16, "°"),
@@ -33,8 +37,8 @@ _HISTOGRAMS = (
     ("Sharpness", "sharpness", 0.0, 12.0, 12, "grey levels"),
     ("Light", "brightness", 0.0, 255.0, 15, "grey levels"),
     ("Share of speech", "speech_share", 0.0, 1.0, 10, ""),
-    ("Sound late by", "offset_frames", -12.5, 12.5, 25, "frames"),
-    ("Mouth follows the sound", "offset_score", -0.2, 1.0, 12, "correlation"),
+    ("Sound late by", "offset_frames", -15.5, 15.5, 31, "frames"),
+    ("Mouth follows the sound", "offset_score", -0.2, 1.0, 12, ""),
     ("Score", "score", 0.0, 1.0, 10, ""),
 )
 # What to do about a reason that takes much of the footage.
@@ -180,6 +184,21 @@ def _pose_minutes(results: Sequence[SourceResult]) -> dict[str, Any]:
     return {"yaw_deg": _YAW_EDGES_DEG, "pitch_deg": _PITCH_EDGES_DEG, "minutes": np.round(table, 4).tolist()}
 
 
+def mouth_minutes(dataset: Path, results: Sequence[SourceResult]) -> dict[str, Any]:
+    """Minutes of kept footage by opening (rows) and width (columns) of the mouth: what of its sounds can be seen."""
+    mouths = [
+        (load_file(file)["mouth"].astype(np.float64), clip.frame_rate)
+        for clip in (clip for result in results for clip in result.clips)
+        if (file := dataset / "clips" / f"{clip.id}.safetensors").is_file()
+    ]
+    usual = usual_width([mouth for mouth, _ in mouths])
+    table = np.zeros(len(_OPENINGS) * len(_WIDTHS))
+    for mouth, rate in mouths:
+        table += np.bincount(mouth_shapes(mouth, usual), minlength=len(table)) / rate / 60
+    minutes = np.round(table.reshape(len(_OPENINGS), len(_WIDTHS)), 4).tolist()
+    return {"opening": _OPENINGS, "width": _WIDTHS, "minutes": minutes}
+
+
 def _warnings(results: Sequence[SourceResult], kept: float, dropped: dict[str, float]) -> list[dict[str, str]]:
     """What a creator should know or do, most weighty first: {"about", "found", "advice"}."""
     out = []
@@ -258,6 +277,7 @@ def _warning(about: str, found: str, advice: str) -> dict[str, str]:
 def write_report(dataset: Path, results: Sequence[SourceResult]) -> None:
     """Write report.json and report.html into the dataset folder; each appears only when it is whole."""
     report = summarize(results)
+    report["mouth_minutes"] = mouth_minutes(Path(dataset), results)
     report["warnings"] += _mirrored(results, Path(dataset) / "thumbs")
     for name, text in (
         (REPORT_JSON, json.dumps(report, ensure_ascii=False, indent=1) + "\n"),

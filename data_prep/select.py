@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from data_prep.page import draw_page
+from data_prep.quality import mouth_shapes, usual_width
 from lipsync.errors import ConfigError
-from lipsync.faces.align import mouth_opening
 from lipsync.training.clipstore import MEL_PAD_S, Clip, ClipRecord, load_clips, write_manifest
 
 SELECTION = "selection.json"
 SOUNDS = 24
 _WEIGHTS = {"mouth shapes": 1.0, "sounds": 1.0, "head poses": 0.7, "light": 0.4}
-_OPEN, _WIDE = (0.02, 0.06, 0.12, 0.2), (-0.08, 0.08)  # head units; width from the person's own median
 _YAW_DEG, _PITCH_DEG, _LUMA = (-20.0, -8.0, 8.0, 20.0), (-12.0, 4.0, 14.0), (60.0, 100.0, 150.0)
 _SOUND_SHARE = -0.75  # a mel frame whose mean lies under this is silence
 
@@ -69,14 +68,11 @@ def bin_seconds(clips: Sequence[Clip]) -> dict[str, np.ndarray]:
     """Per group, how many seconds of each clip fall into each bin: float64 (C, B)."""
     centres = _sound_clusters(clips)
     rows: dict[str, list[np.ndarray]] = {name: [] for name in _WEIGHTS}
-    widths = [np.median(np.linalg.norm(c.mouth[:, 17, :2] - c.mouth[:, 11, :2], axis=1)) for c in clips]
-    usual = float(np.median(widths)) if widths else 0.0
+    usual = usual_width([clip.mouth for clip in clips])
     for clip in clips:
         gap_s = 1 / clip.record.frame_rate
-        opening = np.digitize(mouth_opening(clip.mouth), _OPEN)
-        width = np.digitize(np.linalg.norm(clip.mouth[:, 17, :2] - clip.mouth[:, 11, :2], axis=1) - usual, _WIDE)
         pose = np.digitize(clip.pose_deg[:, 0], _YAW_DEG) * 4 + np.digitize(clip.pose_deg[:, 1], _PITCH_DEG)
-        rows["mouth shapes"].append(np.bincount(opening * 3 + width, minlength=15) * gap_s)
+        rows["mouth shapes"].append(np.bincount(mouth_shapes(clip.mouth, usual), minlength=15) * gap_s)
         rows["head poses"].append(np.bincount(pose, minlength=20) * gap_s)
         light = np.zeros(4)
         light[np.digitize(clip.record.brightness, _LUMA)] = clip.record.duration_s

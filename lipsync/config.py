@@ -59,7 +59,7 @@ class PrepareConfig:
     most_repeated_share: float = 0.15  # of frames that repeat the one before while their neighbours move
     least_mouth_motion: float = 0.006  # standard deviation of the mouth's opening, head units
     least_head_motion: float = 0.002  # the same of the head's place; below both, the picture stands still
-    offset_reach_s: float = 0.48  # sound is searched for this much early and late
+    offset_reach_s: float = 0.6  # sound is searched for this much early and late; see tests/bench/LOG.md
     window_crf: int = 14
     checks: CheckConfig = field(default_factory=CheckConfig)
     pick: str = ""  # whose clips are kept, file by file: "" everybody's, "most" who is seen most, or 0, 1 … by that

@@ -88,6 +88,9 @@ def test_the_page_is_whole_and_fetches_nothing(tmp_path):
     assert "prefers-color-scheme:dark" in page and "width=device-width" in page
     report = json.loads((tmp_path / "d" / "report.json").read_text())
     assert report["files"] == 3 and report["minutes_in"] == pytest.approx(9 / 60, abs=1e-3)
+    seen_s = sum(clip["duration_s"] for source in report["sources"] for clip in source["clips"])
+    mouths = report["mouth_minutes"]["minutes"]
+    assert sum(map(sum, mouths)) * 60 == pytest.approx(seen_s, abs=0.1) and sum(mouths[4]) > sum(mouths[0])
     gone = next(s for s in report["sources"] if s["source"] == "gone.mp4")
     assert [t["verdict"] for t in gone["timeline"]] == [KEPT, "no face", KEPT]
     assert gone["frame_rate"] == planted.RATE
@@ -97,4 +100,13 @@ def test_a_large_dataset_makes_a_page_of_bearable_size(tmp_path):
     results = [SourceResult(f"{i}.mp4", 10.0, [clip(0.0, 9.0)], [Dropped(9, 10, "no speech")]) for i in range(2000)]
     write_report(tmp_path, results)
     page = (tmp_path / "report.html").read_text()
-    assert len(page) < 400_000 and "120 of 2000 files shown" in page
+    assert len(page) < 400_000 and "1880 of 2000 files are in report.json alone" in page
+
+
+def test_files_with_faults_come_first_and_those_kept_whole_are_folded_away(tmp_path):
+    whole = SourceResult("whole.mp4", 10.0, [clip(0.0, 10.0)])
+    half = SourceResult("half.mp4", 10.0, [clip(0.0, 5.0, seen_as=0), clip(3.0, 2.0, seen_as=1)])
+    write_report(tmp_path, [whole, half, SourceResult("none.mp4", 10.0, [], [Dropped(0, 10, "too dark")])])
+    page = (tmp_path / "report.html").read_text().split("File by file")[1]
+    places = [page.index(text) for text in ("none.mp4", "half.mp4", "1 file kept whole", "whole.mp4</h3>")]
+    assert places == sorted(places) and "person 1 (--pick 1)" in page
