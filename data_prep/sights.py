@@ -11,11 +11,14 @@ Source: Bazarevsky et al. 2019, BlazeFace.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from lipsync.config import CheckConfig
+from lipsync.faces.detect import BLANK, quiet_native_log
 
 SURER = 0.08
 _MOST, _MOST_FOR_BARS = 8, 60  # pictures looked at, for faces and for bars
@@ -75,17 +78,22 @@ def judge_pictures(pictures: Sequence[np.ndarray], config: CheckConfig) -> tuple
 
 def find_turn(pictures: Sequence[np.ndarray]) -> int:
     """By how many degrees the pictures (H, W, 3) must be turned counter-clockwise to stand upright: 0, 90, 180, 270."""
-    from lipsync.faces.detect import open_detector  # the network's own log is quiet once it was opened there
-
-    open_detector("mediapipe")
-    from mediapipe.python.solutions import face_detection
-
     places = np.linspace(0, len(pictures) - 1, min(_MOST, len(pictures))).astype(int) if len(pictures) else []
     sums = np.zeros(4)
-    with face_detection.FaceDetection(model_selection=0, min_detection_confidence=0.3) as finder:
-        for i in places:
-            for turn in range(4):
-                found = finder.process(np.ascontiguousarray(np.rot90(pictures[i], turn))).detections
-                sums[turn] += max((f.score[0] for f in found), default=0.0) if found else 0.0
+    for i in places:
+        for turn in range(4):
+            found = _finder().process(np.ascontiguousarray(np.rot90(pictures[i], turn))).detections
+            sums[turn] += max((f.score[0] for f in found), default=0.0) if found else 0.0
     best = int(sums.argmax())
     return 90 * best if len(places) and (sums[best] - sums[0]) / len(places) > SURER else 0
+
+
+@cache
+def _finder() -> Any:
+    """MediaPipe's short-range finder, which remembers nothing from one picture to the next."""
+    with quiet_native_log():
+        from mediapipe.python.solutions import face_detection
+
+        finder = face_detection.FaceDetection(model_selection=0, min_detection_confidence=0.3)
+        finder.process(BLANK)
+    return finder

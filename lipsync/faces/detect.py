@@ -66,7 +66,7 @@ def _box(landmarks: np.ndarray) -> tuple[float, float, float, float]:
 
 
 @contextlib.contextmanager
-def _quiet_native_log() -> Iterator[None]:
+def quiet_native_log() -> Iterator[None]:
     """The face networks' native code greets on file descriptor 2 when it starts; keep that off the user's terminal."""
     saved = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -89,7 +89,7 @@ class MediapipeDetector:
         self.look, self.pictures = look, 0
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with _quiet_native_log():
+        with quiet_native_log():
             from mediapipe.python.solutions import face_detection, face_mesh
 
             # The refined mesh closes closed lips: 0.002 inter-ocular distances at rest, where the plain one has 0.02.
@@ -102,7 +102,7 @@ class MediapipeDetector:
 
     def reset(self) -> None:
         """Forget the faces of the last picture."""
-        with _quiet_native_log():
+        with quiet_native_log():
             self._video.reset()
             self._video.process(BLANK)
         self._met_face, self.pictures = False, 0
@@ -110,7 +110,7 @@ class MediapipeDetector:
     def detect(self, image: np.ndarray) -> list[Face]:
         """All faces, largest first."""
         height, width = image.shape[:2]
-        with contextlib.nullcontext() if self._met_face else _quiet_native_log():  # it speaks again at the first face
+        with contextlib.nullcontext() if self._met_face else quiet_native_log():  # it speaks again at the first face
             found = self._video.process(image).multi_face_landmarks or []
         self._met_face = self._met_face or bool(found)
         faces = [_mesh_face(mesh, width, height) for mesh in found]
