@@ -13,6 +13,7 @@ import lipsync
 from lipsync.consent import USES
 from lipsync.errors import UsageError
 
+UNTIL = ("words", "voices", "lips")
 BACKGROUNDS = ("auto", "separate", "replace", "duck", "none")  # as dubbing/order.py has them; importing it is heavy
 
 SCRIPT = (
@@ -184,12 +185,15 @@ def _add_language(parser: argparse.ArgumentParser) -> None:
     to.add_argument("--glossary", type=Path, metavar="FILE", help='lines "term = translation"')
     to.add_argument("--background", choices=BACKGROUNDS, help="what is done with the sound under the speech")
     to.add_argument("--separator", metavar="MODEL", help="a Demucs: a name, or a folder")
+    to.add_argument("--retake", type=_number(int, 1), nargs="+", metavar="N", help="say these sentences anew")
+    to.add_argument("--until", choices=UNTIL, help="stop when words are translated, or voices mixed; lips: the usual")
     to.add_argument("--loudness", dest="loudness_lufs", type=float, metavar="LUFS", help="default: the video's own")
 
 
 def _add_voice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voice", metavar="V", help='such as "espeak:en", or a recorded file, played as it is')
     parser.add_argument("--speed", type=_number(float, 0.1), help="of the speech; 1 is normal")
+    parser.add_argument("--song", action="store_true", help="the recording is a song: the lips follow the singer")
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync.cli.run import Outcome, given
@@ -11,12 +12,14 @@ from lipsync.studio import scenes, service
 from lipsync.studio.people import find_person
 
 if TYPE_CHECKING:
+    from lipsync.dubbing.order import DubResult
     from lipsync.render.result import RenderResult
 
 SETTINGS = ("steps", "guidance", "seed", "face")
 INTO = ("source_language", "transcript", "work", "transcriber", "translator", "glossary", "background", "separator")
-INTO += ("loudness_lufs", "speed")
+INTO += ("loudness_lufs", "speed", "until")
 ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device", "stream", "pieces")
+ORDERED += ("song",)
 
 
 def say(args: argparse.Namespace, progress: Progress) -> Outcome:
@@ -41,6 +44,8 @@ def _scene(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync say` with a cast, or with takes."""
     if args.text is None and args.script is None:
         raise UsageError("a scene needs a TEXT or --script FILE")
+    if args.song:
+        raise UsageError("--song is for one singer; a scene is spoken")
     if args.pieces is not None:
         raise UsageError("--pieces is for one speaker; a scene keeps its sentences' sounds with --takes DIR")
     if args.retake and not args.takes:
@@ -79,12 +84,15 @@ def dub(args: argparse.Namespace, progress: Progress) -> Outcome:
 
 def _dub_into(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync dub VIDEO --to LANG`, `--srt FILE`."""
-    others = [name for name in ("audio", "text", "script", "mouth") if getattr(args, name) is not None]
+    others = [name for name in ("audio", "text", "script", "mouth", "song") if getattr(args, name)]
     if others:
         raise UsageError(f"--to is about the video's own sentences in another language; leave out --{others[0]}")
     wanted = {**given(args, *INTO), "language": args.to or "", "subtitles": args.srt, "voices": _cast(args.voices)}
+    wanted["again"] = tuple(args.retake or ())
     models, settings = given(args, "voice", "adapter", "base", "device"), given(args, *SETTINGS)
     result = service.dub_into(args.video, args.out, wanted, models, settings, progress, person=args.person)
+    if not result.out:
+        return Outcome(result.as_dict(), "\n".join([_so_far(result), *result.warnings]))
     late = [f"{row.number}: {row.outside_s:.2f} s" for row in result.segments if not row.in_slot]
     lines = [
         f"{result.out}: {len(result.segments)} sentences in {result.language}, {result.in_slot} within 80 ms of their "
@@ -95,6 +103,13 @@ def _dub_into(args: argparse.Namespace, progress: Progress) -> Outcome:
         *[f"left as it was: {text}" for text in service.stretches(result.render["passed_through"])],
     ]
     return Outcome(result.as_dict(), "\n".join([*lines, *result.warnings]))
+
+
+def _so_far(result: "DubResult") -> str:
+    """What there is of a dub that was stopped before its lips."""
+    work = Path(result.work)
+    made = "mix.wav" if result.segments else "translation.srt"
+    return f"{work / made}: listen to it or edit it, and run the same command without --until to go on"
 
 
 def _cast(pairs: list[str] | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ different variants.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -25,9 +26,13 @@ VOICED_DB = 20.0  # under the loudest frames
 
 
 def choose_voices(
-    transcript: Transcript, original: SoundSupply | None, usual: str, named: Mapping[str, str]
+    transcript: Transcript,
+    original: SoundSupply | None,
+    usual: str,
+    named: Mapping[str, str],
+    reference: Path | None = None,
 ) -> dict[str, Voice]:
-    """A voice for each speaker of a transcript in the new language.
+    """A voice for each speaker of a transcript in the new language; voices that clone clone `reference`.
 
     Raises:
         VoiceError: a voice is unknown, cannot speak the language, or is a recording; or `named` names a stranger.
@@ -50,6 +55,8 @@ def choose_voices(
         voice = open_voice(name, transcript.language)
         if not voice.takes_text:
             raise VoiceError(f"{name}: a recording cannot speak new text; name a voice that speaks, or use --audio")
+        if reference is not None and getattr(voice, "clone", ""):
+            voice = voice.cloning(reference)  # type: ignore[attr-defined]
         voices[speaker] = voice
     return voices
 

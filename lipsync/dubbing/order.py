@@ -23,7 +23,8 @@ class DubOrder:
     source_language: of the old speech; "" is heard, or as the transcript says.
     voice: of everybody whom `voices` (speaker → voice) does not name; "" chooses embedded voices by pitch.
     loudness_lufs: of the result; None: the original's.
-    again: numbers of sentences, counted from 1, that are spoken anew.
+    reference: the recording that a voice which clones is to sound like.
+    again, recordings: numbers of sentences, counted from 1, that are spoken anew, or by a recording.
     until: the last stage: one of UNTIL.
     """
 
@@ -43,7 +44,9 @@ class DubOrder:
     separator: str = DEFAULTS[SEPARATOR]
     loudness_lufs: float | None = None
     work: Path | None = None
+    reference: Path | None = None
     again: Collection[int] = ()
+    recordings: Mapping[int, Path] = field(default_factory=dict)
     until: str = "lips"
     fit: FitConfig = field(default_factory=FitConfig)
     render: RenderConfig = field(default_factory=RenderConfig)

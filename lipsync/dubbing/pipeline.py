@@ -109,10 +109,12 @@ class Dub:
     def voiced(self, new: Transcript) -> Voiced:
         """Every sentence spoken, fitted and mixed: what is heard, without the pictures."""
         order = self.order
-        voices = choose_voices(new, self.original, order.voice, order.voices)
+        voices = choose_voices(new, self.original, order.voice, order.voices, order.reference)
         takes = Takes(self.folder, voices, order.speed)
         for number in order.again:
             takes.forget(number, new.segments)
+        for number, path in order.recordings.items():
+            takes.record(number, new.segments, path)
         natural_s = speak_all(takes, new.segments, self.progress)
         placements = self.fitted(new, natural_s)
         again = self.words.reworded(new, natural_s, placements)

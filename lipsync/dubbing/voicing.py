@@ -59,20 +59,19 @@ class Takes:
         """Have a sentence, counted from 1, spoken anew. Raises VoiceError when there is none of that number."""
         if not 1 <= number <= len(segments):
             raise VoiceError(f"there is no sentence {number} to say again: the dub has {len(segments)}, counted from 1")
-        for path in self._files(segments[number - 1]):
+        for path in sorted(self.folder["voices"].glob(f"*_{self._key(segments[number - 1])}*.wav")):
             path.unlink()
             self.hashes.pop(path.name, None)
         self.folder.note(TAKES, self.hashes)
 
-    def record(self, number: int, segment: Segment, sound: Sound) -> Path:
-        """Keep a recording as the sentence's take. Raises SpeechError when nothing is heard in it."""
-        for path in self._files(segment):
-            path.unlink()
-        path = self.folder["voices"] / f"{number:04d}_{self._key(segment)}.wav"
-        write_wav(path, trimmed(sound, f"the recording of sentence {number}"))
-        self.hashes[path.name] = ""  # by hand, whatever it holds
-        self.folder.note(TAKES, self.hashes)
-        return path
+    def record(self, number: int, segments: Sequence[Segment], recording: Path) -> None:
+        """Take a recording for a sentence. Raises VoiceError as `forget`, SpeechError when nothing is heard in it."""
+        sound = read_sound(recording, sample_rate_hz=None)
+        if sound is None:
+            raise SpeechError(f"{recording.name}: holds no sound; record sentence {number} again")
+        heard = trimmed(sound, f"the recording of sentence {number}")
+        self.forget(number, segments)
+        write_wav(self.folder["voices"] / f"{number:04d}_{self._key(segments[number - 1])}.wav", heard)
 
     def fitted(self, number: int, segment: Segment, placement: Placement, rate_hz: int) -> np.ndarray:
         """The sentence as it is placed: mono samples at rate_hz, exactly as long as the placement."""
@@ -101,10 +100,6 @@ class Takes:
             with suppress(VoiceError):  # a voice of one speed: stretching does it all
                 return self._get(number, segment, round(placement.rate, 4))
         return take
-
-    def _files(self, segment: Segment) -> list[Path]:
-        """Every take of a sentence: at the voice's normal speed, and at those that once fitted."""
-        return sorted(self.folder["voices"].glob(f"*_{self._key(segment)}*.wav"))
 
     def _key(self, segment: Segment) -> str:
         voice = self.voices[segment.speaker]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lipsync.errors import UsageError
 from lipsync.progress import Progress
 from lipsync.studio.people import RECORDINGS, Person, find_person
+from lipsync.studio.singing import render_song
 
 if TYPE_CHECKING:
     from lipsync.dubbing.order import DubResult
@@ -47,6 +48,7 @@ class Order:
     settings: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = False  # the output grows as a fragmented MP4; "-" is standard output
     pieces: Path | None = None  # a folder in which finished pieces stay for the next render
+    song: bool = False  # the recording is a song: the lips follow the singer
 
 
 class Models:
@@ -90,6 +92,8 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
     from lipsync.render.avatar import say
     from lipsync.render.dub import dub
 
+    if order.song:
+        return render_song(order, lambda spoken: render(spoken, models, progress), progress)
     config = dataclasses.replace(RenderConfig(), **order.settings)
     recorded = order.audio if order.dub and order.mouth is None else None  # read in parts and copied, not held
     speech = None if order.mouth is not None or recorded is not None else speak(order, progress)
@@ -139,7 +143,8 @@ def dub_into(
         order_for(whose, out, template=video, dub=True, **models) if whose else Order(video, out, dub=True, **models)
     )
     render_config = dataclasses.replace(RenderConfig(), **settings)
-    dub = DubOrder(video, out, voice=order.voice, render=render_config, **wanted)
+    voice = order.voice if models.get("voice") or not Path(order.voice).is_file() else ""  # a person's own recording
+    dub = DubOrder(video, out, voice=voice, reference=order.reference, render=render_config, **wanted)
     loaded = loaded or Models()
     return run(dub, lambda: loaded.open(order.base, order.adapter, order.device), progress)
 

@@ -96,7 +96,7 @@ class Studio:
         person = self.person(name)
         if not url.strip():
             raise PersonError("paste the link of a video first")
-        return self._start(
+        return self.start(
             person, "Fetching footage", lambda progress: learning.fetch(url, person.footage_folder, progress, "consent")
         )
 
@@ -109,7 +109,7 @@ class Studio:
         def work(progress: Progress) -> None:
             learning.prepare_footage(person.footage(), person.dataset, progress, person=person)
 
-        return self._start(person, "Preparing footage", work)
+        return self.start(person, "Preparing footage", work)
 
     def learn(self, name: str, minutes: float, resume: bool = False) -> str:
         """Start learning; then the same sentence is rendered by the base and by the adapter."""
@@ -125,14 +125,14 @@ class Studio:
             )
             self._samples(person, progress)
 
-        return self._start(person, "Learning", work)
+        return self.start(person, "Learning", work)
 
     def check(self, name: str, minutes: float) -> str:
         """Start judging the footage and measuring how long learning takes here."""
         person = self.person(name)
         if not learning.read_report(person.dataset):
             raise PersonError(f"the footage of {person.name} is not prepared yet; do that first")
-        return self._start(person, "Checking", lambda progress: self._check(person, float(minutes), progress))
+        return self.start(person, "Checking", lambda progress: self._check(person, float(minutes), progress))
 
     def _check(self, person: Person, minutes: float, progress: Progress) -> None:
         ready = learning.check_learning(person.dataset, progress, minutes=minutes)
@@ -161,7 +161,7 @@ class Studio:
             template=_chosen(person.footage(), spoken.template),
             settings=dict(spoken.settings),
         )
-        return self._start(person, "Rendering", lambda progress: self._render(order, progress))
+        return self.start(person, "Rendering", lambda progress: self._render(order, progress))
 
     def dub(self, name: str, video: str | None, spoken: Spoken) -> str:
         """Start giving a video of the person other speech."""
@@ -172,7 +172,7 @@ class Studio:
         wanted: dict[str, Any] = {"settings": dict(spoken.settings), "template": kept, "speed": spoken.speed}
         wanted |= {"text": spoken.text, "voice": self._voice(person, spoken)}
         order = service.order_for(person, self._new_render(person, "dubbed"), dub=True, **wanted)
-        return self._start(person, "Dubbing", lambda progress: self._render(order, progress))
+        return self.start(person, "Dubbing", lambda progress: self._render(order, progress))
 
     def _voice(self, person: Person, spoken: Spoken) -> str | None:
         if spoken.recording:
@@ -182,7 +182,7 @@ class Studio:
     def _render(self, order: service.Order, progress: Progress) -> None:
         result = service.render(order, self.models, progress)
         wanted = {"text": order.text, "voice": order.voice, "template": str(order.template), "dub": order.dub}
-        _write_account(order.out, {**wanted, **asdict(result)})
+        write_account(order.out, {**wanted, **asdict(result)})
 
     def measure(self, name: str, video: Path) -> str:
         """Start judging a finished video; what is found goes into its account."""
@@ -192,16 +192,17 @@ class Studio:
 
         def work(progress: Progress) -> None:
             found = service.measure(video, progress, reference)
-            _write_account(video, {**account, "measured": found.rows()})
+            write_account(video, {**account, "measured": found.rows()})
 
-        return self._start(person, "Measuring", work)
+        return self.start(person, "Measuring", work)
 
     def _new_render(self, person: Person, what: str) -> Path:
         folder = person.folder / RENDERS
         folder.mkdir(exist_ok=True)
         return folder / f"{datetime.now().strftime('%Y-%m-%d %H-%M-%S')} {what}.mp4"
 
-    def _start(self, person: Person, title: str, work: Any) -> str:
+    def start(self, person: Person, title: str, work: Any) -> str:
+        """Queue work on a person; one at a time each. Raises UsageError while another is under way."""
         return self.jobs.submit(f"{title}: {person.name}", work, key=person.folder.name)
 
     def job(self, name: str | None) -> Snapshot | None:
@@ -265,7 +266,8 @@ def _write_text(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _write_account(video: Path, account: dict[str, Any]) -> None:
+def write_account(video: Path, account: dict[str, Any]) -> None:
+    """Write what a render says of itself."""
     part = video.with_suffix(".part")
     part.write_text(json.dumps(account, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
     part.replace(video.with_suffix(".json"))

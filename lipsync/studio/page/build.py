@@ -9,11 +9,12 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 import gradio as gr
 
 from lipsync.errors import LipsyncError, UsageError
+from lipsync.studio.page.dub_tab import add_dub_tab
 from lipsync.studio.page.footage_tab import add_footage_tab
 from lipsync.studio.page.frame import Frame
 from lipsync.studio.page.learn_tab import add_learn_tab
 from lipsync.studio.page.people_tab import add_people_tab
-from lipsync.studio.page.speak_tab import add_dub_tab, add_speak_tab
+from lipsync.studio.page.speak_tab import add_speak_tab
 from lipsync.studio.page.theme import CSS, theme
 from lipsync.studio.studio import Studio
 
@@ -26,7 +27,7 @@ TABS = (
     ("2 Footage", add_footage_tab),
     ("3 Learn", add_learn_tab),
     ("4 Speak", add_speak_tab),
-    ("Dub", add_dub_tab),
+    ("5 Dub", add_dub_tab),
 )
 
 
@@ -55,8 +56,8 @@ def _connect(page: gr.Blocks, frame: Frame, last: gr.BrowserState, stop: gr.Butt
     frame.who.change(lambda name: name or "", frame.who, last, **quiet)
     gr.Timer(TICK_S).tick(lambda name: _tick(frame, name), frame.who, [frame.card, frame.ended, stop], **quiet)
     stop.click(lambda name: _stop(frame, name), frame.who, frame.card, **quiet)
-    for show, outputs in frame.shown:
-        gr.on([page.load, frame.who.change, frame.ended.change], show, frame.who, outputs, **quiet)
+    for show, outputs, inputs in frame.shown:
+        gr.on([page.load, frame.who.change, frame.ended.change], show, [frame.who, *inputs], outputs, **quiet)
 
 
 def _people(frame: Frame, last: str) -> Any:

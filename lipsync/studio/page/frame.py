@@ -18,18 +18,19 @@ ERROR_S = 20.0
 class Frame:
     """The page while it is built.
 
-    `ended` changes when a job ends. `shown` are functions of the person's name and the components they fill.
+    `ended` changes when a job ends. `shown` are functions, the components they fill, and what they are told besides
+    the person's name.
     """
 
     studio: Studio
     who: gr.Dropdown
     card: gr.HTML
     ended: gr.State
-    shown: list[tuple[Callable[[str | None], Any], list[Any]]] = field(default_factory=list)
+    shown: list[tuple[Callable[..., Any], list[Any], list[Any]]] = field(default_factory=list)
 
-    def show(self, function: Callable[[str | None], Any], outputs: list[Any]) -> None:
+    def show(self, function: Callable[..., Any], outputs: list[Any], inputs: list[Any] | None = None) -> None:
         """Fill `outputs` when the page opens, the person changes, or a job ends."""
-        self.shown.append((told(function), outputs))
+        self.shown.append((told(function), outputs, inputs or []))
 
     def card_of(self, name: str | None) -> str:
         """The card of the person's job."""

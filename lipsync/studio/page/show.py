@@ -19,6 +19,14 @@ CURVES = (
     ("pixel/held_out_mouth_sharpness", "Sharpness of the mouth (held out)"),
 )
 
+BACKGROUND_WORDS = {
+    "separated": "the original's music and noises, its voice taken out",
+    "replaced": "a quiet room: the old voice replaced by the room's own tone",
+    "ducked": "the original's sound, turned down while somebody speaks (the old voice can still be heard faintly)",
+    "silent": "nothing",
+    "by hand": "made by hand",
+}
+
 
 def job_card(job: Snapshot | None) -> str:
     """The state of a job: a bar with the time left, or how it ended."""
@@ -147,3 +155,19 @@ def render_account(account: Mapping[str, Any]) -> str:
     found = [row for row in account.get("measured", []) if row[2] != "needs a reference"]
     measured = table(found, ("Measured", "", "")) if found else ""
     return table(rows, ("This video", "")) + (f"<ul>{notes}</ul>" if notes else "") + measured
+
+
+def dub_account(account: Mapping[str, Any]) -> str:
+    """What a dub says of itself: how the sentences fit, what is heard, and what needs a look."""
+    if "in_slot" not in account:
+        return ""
+    late = [text for text in account["warnings"] if text.startswith("segment ")]
+    rows = [
+        ("Sentences in their time", f"{account['in_slot']} of {account['sentences']}"),
+        ("Loudness", f"{account['lufs']:.1f} LUFS, the original {account['source_lufs']:.1f}"),
+        ("Under the speech", BACKGROUND_WORDS.get(account["background"], account["background"])),
+    ]
+    notes = "".join(f"<li>{escape(text)}</li>" for text in late)
+    return table(rows, ("This dub", "")) + (f"<ul>{notes}</ul>" if notes else "") + render_account(
+        {**account, "warnings": [text for text in account["warnings"] if text not in late]}
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tabs 4 and 5: type and watch; give a video other speech."""
+"""Tab 4: type and watch; and, for tab 5, one text or recording for a whole video."""
 
 from pathlib import Path
 from typing import Any
@@ -30,16 +30,13 @@ def add_speak_tab(frame: Frame) -> None:
     frame.show(lambda name: _templates(frame, name), [template])
 
 
-def add_dub_tab(frame: Frame) -> None:
-    """Build the tab in which a video gets other speech."""
-    with gr.Row():
-        with gr.Column(min_width=300):
-            video = gr.File(label="A video of the chosen person", file_types=["video"])
-            text = gr.Textbox(label="What shall be said instead", lines=2)
-            voice, recording, settings = _how()
-            dub = gr.Button("Dub", variant="primary")
-        with gr.Column(min_width=300):
-            add_watch(frame)
+def add_other_speech(frame: Frame) -> None:
+    """Build what gives a whole video other speech: one text, or one recording."""
+    video = gr.File(label="A video of the chosen person", file_types=["video"], height=150)
+    text = gr.Textbox(label="What shall be said instead", lines=2)
+    voice, recording, settings = _how()
+    gr.HTML("<p class='faint'>The finished video is in tab 4, under “Finished videos”.</p>")
+    dub = gr.Button("Give it this speech")
     values = [frame.who, video, text, voice, recording, *settings]
     dub.click(told(lambda *given: _dub(frame, *given)), values, frame.card)
 
