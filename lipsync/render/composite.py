@@ -114,6 +114,7 @@ class Compositor:
         box: Box,
     ) -> np.ndarray:
         """The generated window in the frame's pixels of `box`, with the frame's own fine detail moved along."""
+        made = self.mover.with_seen(made, true, mouths, 1 / float(np.hypot(transform[0, 0], transform[0, 1])))
         made = made + self.lip_colour.correction(made, true, mouths)
         own = self.mover.from_frame(made, true, mouths)
         ring = 4 * own.zone * (1 - own.zone)
@@ -125,7 +126,7 @@ class Compositor:
         if closeups is None:
             under += _each(rest) * (matched - decided)
             return unwarp(under, transform, box) + self._moved(frame, own, transform, box)
-        row = self.mover.pick(mouths[-1])
+        row = self.mover.picked
         close = self.mover.from_closeup(matched, mouths[-1], row)
         share = rest * close.weight
         under += _each(rest - share) * (matched - decided) - _each(share) * close.low

@@ -1,14 +1,16 @@
 """What a window cannot hold: pores, stubble, lip lines and grain, taken from where they are and moved to where they go.
 
+    made    = (1 − k)·window + k·light·W₁(p + f₁(p)),      k = 1 at the lips where W₁'s mouth is nearly the wanted one
     low(p)  = z·low(made)(p) + (1 − z)·low(W₀)(p + f₀(p))
     fine(p) = w₀·(F₀ − low(W₀))(p + f₀(p)) + (1 − w₀)·(w₁·(F₁ − low(W₁))(p + f₁(p)) + (1 − w₁)·(made − low(made))(p))
 
 F is a picture in its own pixels, W its window, low a Gaussian of _CUT_PX. Picture 0 is the frame itself: its skin and
 lips, moved along with them; picture 1 is the close-up whose mouth is most like the wanted one: it knows teeth that the
-frame does not show. A field f says where in its picture a place of the new mouth comes from: interpolated from the
-mouth's points by a smooth sheet (kernel r, fixed on the window's border), then, at the lips, refined by dense flow
-(Kroeger et al. 2016, DIS). The zone z is 1 at the lips, old and new, where the model decides. A weight w falls where
-the two do not agree at low frequency, where the field tears and, for the frame, inside the mouth.
+frame does not show, and where the two mouths are near one another it stands in for the generated window. A field f says
+where in its picture a place of the new mouth comes from: interpolated from the mouth's points by a smooth sheet (kernel
+r, fixed on the window's border), then, at the lips, refined by dense flow (Kroeger et al. 2016, DIS). The zone z is 1 at
+the lips, old and new, where the model decides. A weight w falls where the two do not agree at low frequency, where the
+field tears and, for the frame, inside the mouth.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP
+from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP, mouth_opening
+from lipsync.render.own import skin_colour
 
 _CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser from the model
 _AGREE_LEVELS = 50.0  # low frequencies this far apart share little fine detail
@@ -26,6 +29,10 @@ _STILL_PX = 0.8  # a jaw seen to move by less than this stays: its outline is se
 _YIELD = 4.0  # lets points that nearly meet, as closed lips do, give way to one another
 _ZONE = 0.07  # of the window's side: how far around the lips the model decides
 _OWN = -1  # the frame itself, among the close-ups
+_NEAR_PX, _FAR_PX = 3.0, 6.0  # mean distance of the lips' points: nearer a close-up's mouth is shown, farther not
+_OPENING = 0.5  # what a difference in opening counts beside that: closed must be closed
+_TURNS = 4  # frames in which one close-up takes over from another
+_LIGHTS = (0.75, 1.35)
 _BETTER = 1.25  # another close-up must be this much nearer to take over
 _GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
 _GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
@@ -92,8 +99,12 @@ class DetailMover:
     def reset(self) -> None:
         """Forget the last fields."""
         self.corrections: dict[int, np.ndarray] = {}
-        self.picked = -1
+        self.picked, self.distance_px = -1, np.inf
+        self.shares: dict[int, float] = {}
+        self.shown = np.zeros((self.size_px,) * 2, np.float32)  # how much of a place is a close-up's
+        self.sheet: Sheet | None = None
         self.lows: dict[int, np.ndarray] = {}
+        self.skins: dict[int, np.ndarray] = {}
 
     def from_frame(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> Detail:
         """The frame's own detail, for its new mouth.
@@ -106,14 +117,13 @@ class DetailMover:
         old, new = mouths[0].astype(np.float64), mouths[-1].astype(np.float64)
         size = self.size_px
         zone = soft_hulls([np.concatenate([old[OUTER_LIP], new[OUTER_LIP]])], size, _ZONE * size, 0.4 * _ZONE * size)
-        self.sheet = Sheet(new, self.border, size)
         field = self._refine(made, true, self._between(new, old), zone, _OWN)
         low_there, low_made = self._carried(low_pass(true), field), low_pass(made)
         weight = self._weight(low_made, low_there, field)
         zone *= self._trusted(low_made, low_there, new)
         inside = soft_hulls([new[INNER_LIP]], size, size / 64, size / 96)
         old_inside = self._carried(soft_hulls([old[INNER_LIP]], size, size / 128, size / 96), field)
-        weight *= 1 - np.maximum(inside, old_inside)
+        weight *= (1 - np.maximum(inside, old_inside)) * (1 - self.shown)
         return Detail(1 - zone * (1 - weight), field, low_there, zone)
 
     def pick(self, wanted: np.ndarray) -> int:
@@ -124,10 +134,49 @@ class DetailMover:
         apart = self.closeups.points[:, lips] - wanted[None, lips]
         apart = apart - apart.mean(1, keepdims=True)
         distance = np.linalg.norm(apart, axis=-1).mean(-1)
+        distance += _OPENING * np.abs(mouth_opening(self.closeups.points) - mouth_opening(wanted))
         best = int(distance.argmin())
         if self.picked < 0 or distance[self.picked] > _BETTER * distance[best] + 0.2:
             self.picked = best
+        self.distance_px = float(distance[self.picked])
         return self.picked
+
+    def with_seen(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray, finer: float = 1.0) -> np.ndarray:
+        """The generated window with a real mouth in it, as far as a close-up has one like the wanted one.
+
+        The close-up's mouth is brought to the wanted points and to the light of the frame; another one takes over
+        within _TURNS frames.
+
+        Args:
+            made: float32 (S, S, 3), 0…255.
+            true: uint8 (S, S, 3).
+            mouths: (2, 31, 2) window px: as it was, as it is wanted.
+            finer: how many of the frame's pixels lie side by side in one of the window's.
+        """
+        if self.closeups is None:
+            return made
+        wanted, size = mouths[-1].astype(np.float64), self.size_px
+        row = self.pick(wanted)
+        trust = float(np.clip((_FAR_PX - self.distance_px) / (_FAR_PX - _NEAR_PX), 0, 1))
+        for known in sorted({row, *self.shares}):
+            goal, now = trust * (known == row), self.shares.get(known, trust if not self.shares else 0.0)
+            self.shares[known] = now + float(np.clip(goal - now, -1 / _TURNS, 1 / _TURNS))
+        self.shares = {known: share for known, share in self.shares.items() if share > 0}
+        lips = soft_hulls([wanted[OUTER_LIP]], size, size / 64, size / 64)
+        here = skin_colour(true, mouths[0])
+        out, self.shown = made, np.zeros((size, size), np.float32)
+        for known, share in self.shares.items():
+            points = self.closeups.points[known].astype(np.float64)
+            field = self._between(wanted, points)
+            if known not in self.skins:
+                self.skins[known] = skin_colour(self.closeups.windows[known], points)
+            light = np.clip((here + 1) / (self.skins[known] + 1), *_LIGHTS).astype(np.float32)
+            seen = self._carried(self.closeups.windows[known].astype(np.float32), field) * light
+            weight = np.float32(share) * lips * _whole(field)
+            out = out + weight[..., None] * (seen - made)
+            self.shown += weight
+        self.shown *= min(1.0, len(self.closeups.fine[row]) / (size * finer)) ** 2  # a coarse one leaves detail alone
+        return out
 
     def from_closeup(self, made: np.ndarray, wanted: np.ndarray, row: int) -> Detail:
         """A close-up's detail: lips and what is between them.
@@ -157,6 +206,8 @@ class DetailMover:
         """Displacement here → there, (L, 2) points each, carried over the window: float32 (S, S, 2)."""
         moves = there - here
         moves[JAW] *= np.maximum(0, 1 - _STILL_PX / np.maximum(np.linalg.norm(moves[JAW], axis=1), 1e-9))[:, None]
+        if self.sheet is None or not np.array_equal(self.sheet.points, here):
+            self.sheet = Sheet(here, self.border, self.size_px)
         return self.sheet.carry(moves)
 
     def _trusted(self, low_made: np.ndarray, low_there: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -184,16 +235,14 @@ class DetailMover:
 
     def _weight(self, low_made: np.ndarray, low_there: np.ndarray, field: np.ndarray) -> np.ndarray:
         apart = cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), self.size_px / 64)
-        changes = [cv2.Sobel(field, cv2.CV_32F, *by, ksize=1, scale=0.5) for by in ((1, 0), (0, 1))]
-        tear = sum(2 * mean_of_channels(change * change) for change in changes)
-        return np.exp(-((apart / _AGREE_LEVELS) ** 2) - tear / _MOST_TEAR**2)
+        return np.exp(-((apart / _AGREE_LEVELS) ** 2)) * _whole(field)
 
 
 class Sheet:
     """A smooth sheet over a window through values at points, fixed on the border: kernel r (see the file)."""
 
     def __init__(self, points: np.ndarray, border: np.ndarray, size_px: int) -> None:
-        self.size_px, self.zeros = size_px, np.zeros((len(border) + 1, 2))
+        self.points, self.size_px, self.zeros = points, size_px, np.zeros((len(border) + 1, 2))
         centres = np.concatenate([points, border])
         count, side = len(centres), size_px // _GRID
         self.system = np.ones((count + 1, count + 1))
@@ -211,6 +260,13 @@ class Sheet:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         coarse = coarse.reshape(side, side, 2).astype(np.float32)
         return cv2.warpAffine(coarse, matrix, (self.size_px,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _whole(field: np.ndarray) -> np.ndarray:
+    """1 where a field (S, S, 2) moves things as a whole, less where it tears them: float32 (S, S)."""
+    changes = [cv2.Sobel(field, cv2.CV_32F, *by, ksize=1, scale=0.5) for by in ((1, 0), (0, 1))]
+    tear = sum(2 * mean_of_channels(change * change) for change in changes)
+    return np.exp(-tear / np.float32(_MOST_TEAR**2))
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from lipsync.render.place import enlarged
 POOL = 16  # reference windows kept, of which a chunk sees the few that suit it
 MOST_OPENING, CLOSED_OPENING = 0.06, 0.015  # a resting mouth that is wider open than the first is closed to the second
 LOWER_LIP = [18, 19, 20, 21, 22, 28, 29, 30]  # of the mouth's 31 points
-FINE = 2  # references are also kept at this multiple of the window's resolution
+FINE = 3  # references are also kept at this multiple of the window's resolution
 LEAST_OWN_FRAMES = 25  # a track with fewer usable frames borrows the resting mouth of all
 
 

@@ -11,6 +11,7 @@ from lipsync.faces.template import HEAD
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.composite import Compositor, lips_of
 from lipsync.render.detail import DetailMover, TextureGain
+from lipsync.render.lips import LipColour
 
 MOUTH_PX = (HEAD[MOUTH, :2] * 45 + [64, 20]).astype(np.float32)
 
@@ -95,6 +96,78 @@ def test_what_the_frame_does_not_show_comes_from_the_close_up():
         strength.append(np.abs(cv2.Laplacian(patch.astype(np.float32).mean(2), cv2.CV_32F)).mean())
     real = np.abs(cv2.Laplacian(fine[y - 12 : y + 12, x - 40 : x + 40].astype(np.float32).mean(2), cv2.CV_32F)).mean()
     assert lips.max() > 0.9 and strength[1] > 0.6 * real and strength[0] < 0.3 * real
+
+
+def with_mouth(window, mouth, colour):
+    out = window.copy()
+    cv2.fillConvexPoly(out, cv2.convexHull(np.rint(mouth[OUTER_LIP]).astype(np.int32)), colour)
+    return out
+
+
+def test_a_close_up_with_the_wanted_mouth_is_shown_in_the_light_of_the_frame_and_a_far_one_is_not():
+    true, wanted = skin(3), lowered(8.0)
+    seen = with_mouth(np.clip(true * 0.8, 0, 255).astype(np.uint8), wanted, (160, 40, 40))
+    known = Known(np.zeros((1, 256, 256, 3), np.uint8), seen[None], wanted[None])
+    x, y = np.rint(wanted[OUTER_LIP].mean(0)).astype(int)
+    made, mouths = true.astype(np.float32), np.stack([MOUTH_PX, wanted])
+    out = DetailMover(128, known).with_seen(made, true, mouths)
+    assert out[y, x] == pytest.approx([200, 50, 50], abs=14)  # 160 and 40 in a light a quarter stronger
+    assert np.abs(out[:25] - made[:25]).max() == 0
+    far = Known(known.fine, known.windows, lowered(40.0)[None])
+    assert np.array_equal(DetailMover(128, far).with_seen(made, true, mouths), made)
+
+
+def test_another_close_up_takes_over_within_some_frames():
+    true, near, wide = skin(3), lowered(1.0), lowered(9.0)
+    windows = np.stack([with_mouth(true, near, (200, 0, 0)), with_mouth(true, wide, (0, 0, 200))])
+    mover = DetailMover(128, Known(np.zeros((2, 256, 256, 3), np.uint8), windows, np.stack([near, wide])))
+    x, y = np.rint(near[OUTER_LIP].mean(0)).astype(int)
+    blue = []
+    for wanted in [near, near, *[wide] * 6]:
+        out = mover.with_seen(true.astype(np.float32), true, np.stack([MOUTH_PX, wanted]))
+        blue.append(float(out[y, x, 2] - out[y, x, 0]))
+    steps = np.diff(blue)
+    assert blue[1] < -100 and blue[-1] > 100
+    assert steps.max() < 0.4 * (blue[-1] - blue[1]) and steps.min() > -5
+
+
+def test_lips_keep_their_own_colour_upper_and_lower_apart_and_nothing_else_changes():
+    true = skin(5)
+    new, made = lowered(6.0), skin(5).astype(np.float32)
+    colour = LipColour(128)
+    upper, lower = colour._mask(MOUTH_PX[colour_parts()[0]]), colour._mask(MOUTH_PX[colour_parts()[1]])
+    true = true.copy()
+    true[upper > 0], true[lower > 0] = (120, 60, 60), (180, 90, 90)
+    made[colour._mask(new[colour_parts()[0]]) > 0] = (130, 60, 60)
+    made[colour._mask(new[colour_parts()[1]]) > 0] = (165, 100, 90)
+    add = colour.correction(made, true, np.stack([MOUTH_PX, new]))
+    x, y = np.rint(new[20]).astype(int)  # the middle of the lower lip's outer line
+    assert add[y - 3, x] == pytest.approx([15, -10, 0], abs=4)
+    assert np.abs(add[:20]).max() == 0 and np.abs(add[110:]).max() < 0.1
+    once = colour.correction(true.astype(np.float32), true, np.stack([MOUTH_PX, MOUTH_PX]))
+    assert np.abs(once).max() > 8  # it follows slowly
+    colour.reset()
+    assert np.abs(colour.correction(true.astype(np.float32), true, np.stack([MOUTH_PX, MOUTH_PX]))).max() < 1e-3
+
+
+def colour_parts():
+    from lipsync.render import lips
+
+    return lips._UPPER, lips._LOWER
+
+
+def test_a_streak_that_the_model_draws_beside_the_lips_is_not_pasted():
+    true, new = skin(6), lowered(4.0)
+    made = true.astype(np.float32)
+    x, y = np.rint(new[OUTER_LIP].max(0)).astype(int)[0] + 2, int(new[OUTER_LIP][:, 1].mean()) + 8
+    made[y - 3 : y + 4, x - 3 : x + 4] += 70
+    frame = cv2.resize(true, (256, 256), interpolation=cv2.INTER_CUBIC)
+    matrix = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25]])
+    found = []
+    for window in (made, true.astype(np.float32)):
+        out = Compositor(PixelModelConfig()).paste(frame, matrix, window, true, mouths=np.stack([MOUTH_PX, new]))
+        found.append(out.image[2 * y - 6 : 2 * y + 6, 2 * x - 6 : 2 * x + 6].astype(int).mean())
+    assert abs(found[0] - found[1]) < 12
 
 
 def test_texture_is_brought_to_the_strength_of_the_frame_and_not_beyond_its_limits():
