@@ -90,19 +90,27 @@ def validate(args: argparse.Namespace, progress: Progress) -> Outcome:
 def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
     """`lipsync pretrain`."""
     from lipsync.model.base import pick_device
+    from lipsync.progress import Silent
+    from lipsync.training.parallel import current, join, leave
     from lipsync.training.pretrain import PretrainConfig, pretrain, publish
 
     config = from_mapping(PretrainConfig, _read_settings(args.config), str(args.config))
     if args.seed is not None:
         shape, pixel = (dataclasses.replace(loop, seed=args.seed) for loop in (config.shape_loop, config.pixel_loop))
         config = dataclasses.replace(config, shape_loop=shape, pixel_loop=pixel)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "config.json").write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
-    device = pick_device(args.device)
-    state = pretrain(args.data, args.out, config, resume=args.resume, device=device, progress=progress)
+    device = join(pick_device(args.device))
+    first = current().first
+    if first:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / "config.json").write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
+    shown = progress if first else Silent()
+    state = pretrain(args.data, args.out, config, resume=args.resume, device=device, progress=shown)
+    leave()
     values = {"run": str(args.out), **dataclasses.asdict(state)}
-    if args.publish:
+    if args.publish and first:
         values["base"] = str(publish(args.out, args.publish))
+    if not first:
+        return Outcome(values, "")
     text = f"{args.out}: {state.step} steps, best score {state.best_score:.4f} at step {state.best_step}"
     return Outcome(values, text)
 

@@ -3,7 +3,8 @@
     w̄ ← d·w̄ + (1 − d)·w,  d = min(ema_decay, (1 + step) / (10 + step))      learning rate: linear warm-up, then cosine
 
 Everything random in step n is drawn from (seed, n), so a resumed run continues with the same weights as one that never
-stopped. The number of steps is fixed at the start, from `steps` or from `minutes` and a probe of the step time.
+stopped; with several processes (parallel.py) from (seed, n, process). The number of steps is fixed at the start, from
+`steps` or from `minutes` and a probe of the step time.
 """
 
 import json
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from lipsync.errors import Cancelled, CheckpointError, LipsyncError
 from lipsync.progress import Progress, Silent
+from lipsync.training.parallel import current
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class StepResult:
 
 
 class Task(Protocol):
-    """What is learned. `model`'s parameters that require gradients are trained."""
+    """What is learned. `model`'s parameters that require gradients are trained, and those of a `critic` if it has one:
+    a module that learns along and is saved with the run's state, not exported.
+    """
 
     model: nn.Module
 
@@ -118,22 +122,21 @@ def train(
     state.best_score = max(state.best_score, best_score)
     progress.start(stage, state.steps, "steps")
     progress.advance(state.step)
-    every = max(1, state.steps // max(1, config.evaluations))
-    begun = time.monotonic() - state.seconds
-    saved_s = state.seconds
-    while state.step < state.steps and not _patience_is_over(state, every, config.patience):
+    loop.draw_ahead(state)
+    begun, saved_s = time.monotonic() - state.seconds, state.seconds
+    late = False
+    while state.step < state.steps and not late and not _patience_is_over(state, loop.every(state), config.patience):
         result = loop.step(state)
         state.step += 1
-        state.seconds = time.monotonic() - begun
+        state.seconds = loop.processes.agree(time.monotonic() - begun)
         late = state.seconds > config.minutes * 60
         value = float(result.loss.detach())
         if state.step % config.log_every == 0:
             loop.log(state, result.readings | {"loss": value})
-        if state.step % every == 0 or state.step == state.steps or late:
+        measured = state.step % loop.every(state) == 0 or state.step == state.steps or late
+        if measured:
             loop.evaluate(state, on_evaluate)
-            loop.save(state)
-            saved_s = state.seconds
-        elif config.save_every_s and state.seconds - saved_s > config.save_every_s:
+        if measured or (config.save_every_s and state.seconds - saved_s > config.save_every_s):
             loop.save(state)
             saved_s = state.seconds
         try:
@@ -141,8 +144,7 @@ def train(
         except Cancelled:
             loop.save(state)
             raise
-        if late:
-            break
+    loop.processes.wait()
     progress.done(f"best score {state.best_score:.4f} at step {state.best_step}")
     return state
 
@@ -167,19 +169,39 @@ def probe_step_s(task: Task, steps: int = 4) -> float:
 class _Loop:
     def __init__(self, task: Task, config: LoopConfig, run: Path) -> None:
         self.task, self.config, self.run = task, config, run
-        self.weights = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
+        critic = getattr(task, "critic", None)
+        named = [*task.model.named_parameters(), *(critic.named_parameters("critic") if critic else ())]
+        self.weights = {name: p for name, p in named if p.requires_grad}
         decay = [p for p in self.weights.values() if p.ndim > 1]
         plain = [p for p in self.weights.values() if p.ndim <= 1]
         groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
         self.average = {name: p.detach().clone() for name, p in self.weights.items()}
+        self.processes = current()
 
     def begin(self) -> TrainState:
-        (self.run / "log.jsonl").unlink(missing_ok=True)
+        if self.processes.first:
+            (self.run / "log.jsonl").unlink(missing_ok=True)
         state = TrainState(steps=self.config.steps)
         if not state.steps:
-            state.steps = max(1, int(self.config.minutes * 60 / probe_step_s(self.task)))
+            step_s = self.processes.agree(probe_step_s(self.task))
+            state.steps = max(1, int(self.config.minutes * 60 / step_s))
         return state
+
+    def every(self, state: TrainState) -> int:
+        """Steps between evaluations."""
+        return max(1, state.steps // max(1, self.config.evaluations))
+
+    def rng(self, step: int) -> np.random.Generator:
+        """What this process draws the batch of a step with."""
+        place = [self.processes.rank] if self.processes.rank else []
+        return np.random.default_rng([self.config.seed, step, *place])
+
+    def draw_ahead(self, state: TrainState) -> None:
+        """Tell a task that can draw batches ahead of their steps which ones will come."""
+        draw_ahead = getattr(self.task, "draw_ahead", None)
+        if draw_ahead:
+            draw_ahead(range(state.step, state.steps), self.rng)
 
     def _gradients(self, rng: np.random.Generator, step: int) -> StepResult:
         self.task.model.train()
@@ -194,10 +216,11 @@ class _Loop:
 
     def step(self, state: TrainState) -> StepResult:
         seed = self.config.seed * 1_000_003 + state.step
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + 7_919 * self.processes.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(state.step, state.steps, self.config.warmup_steps)
-        result = self._gradients(np.random.default_rng([self.config.seed, state.step]), state.step)
+        result = self._gradients(self.rng(state.step), state.step)
+        self.processes.average(p.grad for p in self.weights.values())
         nn.utils.clip_grad_norm_(list(self.weights.values()), self.config.clip_norm)
         self.optimizer.step()
         keep = min(self.config.ema_decay, (1 + state.step) / (10 + state.step))
@@ -207,16 +230,19 @@ class _Loop:
         return result
 
     def evaluate(self, state: TrainState, on_evaluate: Callable[[TrainState], None] | None = None) -> None:
-        live = {name: p.detach().clone() for name, p in self.weights.items()}
-        self._put(self.average)
-        readings = self.task.evaluate()
-        self.log(state, {f"held_out_{k}": v for k, v in readings.items()})
-        if readings["score"] > state.best_score:
-            state.best_score, state.best_step = readings["score"], state.step
-            self._written(lambda: self.task.export(self.run / "best.safetensors"), state)
-        if on_evaluate:
-            on_evaluate(state)
-        self._put(live)
+        if self.processes.first:
+            live = {name: p.detach().clone() for name, p in self.weights.items()}
+            self._put(self.average)
+            readings = self.task.evaluate()
+            self.log(state, {f"held_out_{k}": v for k, v in readings.items()})
+            if readings["score"] > state.best_score:
+                state.best_score, state.best_step = readings["score"], state.step
+                self._written(lambda: self.task.export(self.run / "best.safetensors"), state)
+            if on_evaluate:
+                on_evaluate(state)
+            self._put(live)
+        state.best_score = self.processes.agree(state.best_score)
+        state.best_step = int(self.processes.agree(state.best_step))
 
     def _written(self, write: Callable[[], None], state: TrainState) -> None:
         """Run what writes a file; a failure names the step, and what was there before is still there."""
@@ -234,6 +260,8 @@ class _Loop:
                 p.copy_(values[name])
 
     def log(self, state: TrainState, readings: dict[str, float]) -> None:
+        if not self.processes.first:
+            return
         row = {"step": state.step, "seconds": round(state.seconds, 1)} | {k: round(v, 5) for k, v in readings.items()}
 
         def write() -> None:
@@ -243,6 +271,8 @@ class _Loop:
         self._written(write, state)
 
     def save(self, state: TrainState) -> None:
+        if not self.processes.first:
+            return
         tensors = {f"live.{n}": p.detach() for n, p in self.weights.items()}
         tensors |= {f"average.{n}": p for n, p in self.average.items()}
         for name, p in self.weights.items():
@@ -273,7 +303,8 @@ class _Loop:
             if keys:  # a weight that has had no gradient yet has no state
                 self.optimizer.state[p] = {k: tensors[f"optimizer.{k}.{name}"] for k in keys}
         state = TrainState(**json.loads(_metadata(path)["state"]))
-        self._forget_after(state.step)
+        if self.processes.first:
+            self._forget_after(state.step)
         return state
 
     def _forget_after(self, step: int) -> None:

@@ -3,9 +3,9 @@
     NAME.pack is a safetensors file: one uint8 tensor a clip, and the manifest's records in the metadata under "clips".
     A clip's tensor is three blobs, each with its length before it (8 bytes, little endian):
       video   the windows as H.264 in MP4, encoded again at `crf`
-      arrays  zlib of: mouth int16 (F, 31, 3), steps of 1/2000 eye distance, differences over time; times float64 (F,);
+      arrays  xz of: mouth int16 (F, 31, 3), steps of 1/2000 eye distance, differences over time; times float64 (F,);
               projection float32 (F, 4, 2), [mouth, 1] · projection = points in px; pose int16 (F, 3), steps of 0.02°
-      mel     zlib of uint8 (T, 80): −1…MEL_TOP in 255 steps
+      mel     xz of uint8 (T, 80): −1…MEL_TOP in 255 steps
 
 What it costs: mouths within 0.00025 eye distances, mel within 0.006. Reading needs OpenCV, NumPy and safetensors only;
 a packed file stands wherever `pretrain` takes a dataset folder.
@@ -13,9 +13,9 @@ a packed file stands wherever `pretrain` takes a dataset folder.
 
 import dataclasses
 import json
+import lzma
 import os
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,7 +33,7 @@ from lipsync.training.clipstore import Clip, ClipRecord, decode_windows, load_cl
 
 MEL_TOP = 2.0
 MOUTH_STEP, POSE_STEP_DEG = 1 / 2000, 1 / 50
-FORMAT = "lipsync-pack-1"
+FORMAT = "lipsync-pack-2"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def read_pack(path: Path) -> Iterator[PackedClip]:
             for number, values in enumerate(json.loads(metadata["clips"]), 1):
                 record = from_mapping(ClipRecord, values, f"{path}: clip {number}")
                 yield _unpacked(path, record, file.get_tensor(record.id).tobytes())
-    except (SafetensorError, OSError, zlib.error) as error:
+    except (SafetensorError, OSError, lzma.LZMAError) as error:
         raise DatasetError(f"{path}: not a packed dataset, or cut short ({error}); send it again") from error
 
 
@@ -97,7 +97,7 @@ def _unpacked(path: Path, record: ClipRecord, joined: bytes) -> PackedClip:
         size = int.from_bytes(joined[at : at + 8], "little")
         blobs.append(joined[at + 8 : at + 8 + size])
         at += 8 + size
-    frames, arrays = record.frames, zlib.decompress(blobs[1])
+    frames, arrays = record.frames, lzma.decompress(blobs[1])
     parts, at = [], 0
     for kind, shape in (("<i2", (frames, 31, 3)), ("<f8", (frames,)), ("<f4", (frames, 4, 2)), ("<i2", (frames, 3))):
         count = int(np.prod(shape))
@@ -105,7 +105,7 @@ def _unpacked(path: Path, record: ClipRecord, joined: bytes) -> PackedClip:
         at += count * np.dtype(kind).itemsize
     mouth = (np.cumsum(parts[0], 0, dtype=np.int32) * MOUTH_STEP).astype(np.float32)
     points = project(mouth, parts[2])
-    mel = np.frombuffer(zlib.decompress(blobs[2]), np.uint8).reshape(-1, 80).astype(np.float32)
+    mel = np.frombuffer(lzma.decompress(blobs[2]), np.uint8).reshape(-1, 80).astype(np.float32)
     mel = mel * np.float32((MEL_TOP + 1) / 255) - 1
     pose = (parts[3] * POSE_STEP_DEG).astype(np.float32)
     return PackedClip(record, path, parts[1].copy(), mouth, points.astype(np.float32), pose, mel, blobs[0])
@@ -116,13 +116,15 @@ def _arrays(clip: Clip) -> bytes:
     steps = np.diff(mouth, axis=0, prepend=np.zeros_like(mouth[:1])).astype("<i2")
     projection = fit_projection(mouth * MOUTH_STEP, clip.points).astype("<f4")
     pose = np.rint(clip.pose_deg / POSE_STEP_DEG).astype("<i2")
-    return zlib.compress(
-        steps.tobytes() + clip.times_s.astype("<f8").tobytes() + projection.tobytes() + pose.tobytes(), 9
-    )
+    return _squeezed(steps.tobytes() + clip.times_s.astype("<f8").tobytes() + projection.tobytes() + pose.tobytes())
 
 
 def _mel(log_mel: np.ndarray) -> bytes:
-    return zlib.compress(np.rint((log_mel.clip(-1, MEL_TOP) + 1) * (255 / (MEL_TOP + 1))).astype(np.uint8).tobytes(), 9)
+    return _squeezed(np.rint((log_mel.clip(-1, MEL_TOP) + 1) * (255 / (MEL_TOP + 1))).astype(np.uint8).tobytes())
+
+
+def _squeezed(data: bytes) -> bytes:
+    return lzma.compress(data, preset=9)
 
 
 def _encoded(clip: Clip, crf: int) -> bytes:

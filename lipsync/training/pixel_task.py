@@ -7,16 +7,21 @@ w is 1 in the mask and `mouth_weight` around the lips; ∇_s are differences at 
 from washing out where squared error would be content with their mean. mean₈|Δ·| is the mean strength of detail in each
 square of 8 px: detail whose place cannot be known shall at least be there. φ_l are layers of the supervising judge and
 `read` the mouth shape that it reads off a window: what the mouth does counts, also where somebody else's speech drives
-it and there are no true pixels. Such chunks start from noise alone (t = 0) and have the last term only.
+it and there are no true pixels. Such chunks start from noise alone (t = 0) and have the last terms only. A reader alone
+can be fooled (a lip drawn into a wide mouth reads like a true one); the critic, which knows real mouths, not so easily:
+see critic.py.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 
 from lipsync.model.checkpoint import save_model
 from lipsync.model.flow import interpolate, sample_t, v_loss
@@ -24,8 +29,9 @@ from lipsync.model.judge import Judge, mouth_crops
 from lipsync.model.pixel import Batch, PixelModel
 from lipsync.model.sampler import SamplerConfig, sample
 from lipsync.model.shape import ShapeSpace
+from lipsync.training.critic import Critic, critic_terms
 from lipsync.training.loop import StepResult
-from lipsync.training.windows import WindowBatches, WindowClip, WindowTaskConfig
+from lipsync.training.windows import Rows, WindowBatches, WindowClip, WindowTaskConfig
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,11 @@ class PixelTaskConfig:
     mouth_weight: float = 4.0
     look: float = 1.0
     follow: float = 0.5
+    real: float = 0.0
+    critic_penalty: float = 0.02
     bfloat16: bool = True
     held_out_batches: int = 6
+    workers: int = 0  # processes that draw batches ahead; 0: each is drawn when its step comes
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class PixelTask:
     ) -> None:
         self.model, self.config, self.reader = model, config, reader
         self.device = next(model.parameters()).device
+        self.ahead: Iterator[Rows] | None = None
+        self.critic = Critic().to(self.device) if config.real else None
         if reader is None:
             config = replace(config, windows=replace(config.windows, foreign_share=0.0))
         else:
@@ -78,11 +89,21 @@ class PixelTask:
         fixed = WindowBatches(held_out or train, model.config, plain)
         self.held_out = [fixed.draw(np.random.default_rng([7, i]))[:2] for i in range(config.held_out_batches)]
 
+    def draw_ahead(self, steps: range, rng: Callable[[int], np.random.Generator]) -> None:
+        """Have the batches of these steps, which will all come, drawn by other processes: the same ones."""
+        if self.config.workers:
+            coming = _Coming(self.batches, rng, steps)
+            loader = DataLoader(
+                coming, batch_size=None, num_workers=self.config.workers, multiprocessing_context="fork",
+                worker_init_fn=_alone, prefetch_factor=4,
+            )  # fmt: skip
+            self.ahead = iter(loader)
+
     def step(self, rng: np.random.Generator) -> StepResult:
         """One batch at random flow times."""
-        drawn = self.batches.draw(rng)
-        x, batch, own = drawn.x.to(self.device), to_device(drawn.batch, self.device), drawn.own.to(self.device)
-        t = own * sample_t(len(x), torch.Generator().manual_seed(int(rng.integers(2**62)))).to(self.device)
+        rows = self.batches.rows(rng) if self.ahead is None else next(self.ahead)
+        x, batch, names, asked, own = self.batches.to_drawn(rows, self.device)
+        t = own * sample_t(len(x), torch.default_generator).to(self.device)
         x_t = batch.mask * interpolate(x, torch.randn_like(x), t) + (1 - batch.mask) * x
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             x_hat = self.model(x_t.contiguous(), t, batch).float()
@@ -94,9 +115,17 @@ class PixelTask:
             "texture": texture_loss(x_hat, x, weight),
         }
         if self.reader is not None:
-            terms |= self.read(x_hat, x, drawn.asked.to(self.device), own)
-        loss = sum((getattr(self.config, name) * term for name, term in terms.items()), x.new_zeros(()))
-        return StepResult(loss, {name: float(term.detach()) for name, term in terms.items()}, drawn.names)
+            terms |= self.read(x_hat, x, asked, own)
+        weighted = [getattr(self.config, name) * term for name, term in terms.items()]
+        if self.critic is not None:
+            # each learns from its own verdicts alone, so that one step of one optimiser moves both
+            made = batch.mask * x_hat + (1 - batch.mask) * x
+            terms["critic"], terms["real"] = critic_terms(
+                self.critic, made, x, batch.maps, own, self.config.critic_penalty
+            )
+            weighted += [terms["critic"], self.config.real * terms["real"]]
+        loss = sum(weighted, x.new_zeros(()))
+        return StepResult(loss, {name: float(term.detach()) for name, term in terms.items()}, names)
 
     def read(self, x_hat: Tensor, x: Tensor, asked: Tensor, own: Tensor) -> dict[str, Tensor]:
         """The lip reader's terms: its layers' difference on own chunks, the shape that it reads on all of them."""
@@ -142,6 +171,22 @@ class PixelTask:
     def export(self, path: Path) -> None:
         """The model alone."""
         save_model(path, self.model, "pixel")
+
+
+class _Coming(Dataset[Rows]):
+    def __init__(self, batches: WindowBatches, rng: Callable[[int], np.random.Generator], steps: range) -> None:
+        self.batches, self.rng, self.steps = batches, rng, steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Rows:
+        return self.batches.rows(self.rng(self.steps[index]))
+
+
+def _alone(worker: int) -> None:
+    """A worker draws with one thread: there are as many workers as there shall be threads."""
+    cv2.setNumThreads(0)
 
 
 def edge_loss(x_hat: Tensor, x: Tensor, weight: Tensor) -> Tensor:

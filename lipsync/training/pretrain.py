@@ -1,6 +1,7 @@
 """Train the base: shape model, sync judges, offsets of the footage, pixel model. Split by person, never by clip.
 
 RUN/shape/best.safetensors and RUN/pixel/best.safetensors are the results; `publish` makes them a base, in bfloat16.
+Started several times over (parallel.py), all processes do the same work but for the batches that each draws.
 """
 
 import json
@@ -22,6 +23,7 @@ from lipsync.training.clipstore import Clip, ClipRecord
 from lipsync.training.judging import JudgesConfig, in_sync, learn_judges
 from lipsync.training.loop import LoopConfig, TrainState, train
 from lipsync.training.packed import load_any
+from lipsync.training.parallel import current
 from lipsync.training.pixel_task import LipReader, PixelTask, PixelTaskConfig
 from lipsync.training.shape_task import ShapeTask, ShapeTaskConfig, fit_shape_space, shape_clips
 from lipsync.training.windows import WindowTaskConfig, load_windows
@@ -46,6 +48,7 @@ class PretrainConfig:
     held_out_one_in: int = 7
     leave_out: tuple[str, ...] = ()
     threads: int = 0
+    compile: bool = False  # the pixel model, by torch.compile: a minute at the start, for runs on a GPU
 
 
 def is_held_out(record: ClipRecord, one_in: int) -> bool:
@@ -97,9 +100,11 @@ def pretrain_shape(
         if part < config.shape_rounds - 1:
             task.correct_offsets(task.train_clips)
             task.correct_offsets(task.held_out)
-    (run / "shape" / "offsets.json").write_text(json.dumps(_offsets(task, as_found)))
-    best = run / "shape" / f"round{config.shape_rounds - 1}" / "best.safetensors"
-    (run / "shape" / "best.safetensors").write_bytes(best.read_bytes())
+    if current().first:
+        (run / "shape" / "offsets.json").write_text(json.dumps(_offsets(task, as_found)))
+        best = run / "shape" / f"round{config.shape_rounds - 1}" / "best.safetensors"
+        (run / "shape" / "best.safetensors").write_bytes(best.read_bytes())
+    current().wait()
     return state.best_score
 
 
@@ -126,6 +131,8 @@ def pretrain_pixel(
     torch.manual_seed(config.pixel_loop.seed)
     model = load_model(start, "pixel") if start else PixelModel(config.pixel_model)
     model = model.to(device).to(memory_format=torch.channels_last)
+    if config.compile:
+        model.compile()
     judge, reader = run / "judge" / "supervisor" / "best.safetensors", None
     if judge.is_file():
         shape = load_model(run / "shape" / "best.safetensors", "shape")

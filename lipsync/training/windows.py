@@ -70,6 +70,9 @@ class Drawn(NamedTuple):
     own: Tensor
 
 
+Rows = tuple[dict[str, Tensor], list[str]]  # tensors of a batch before they are scaled, and the clips' names
+
+
 def load_windows(clips: list[Clip], offsets_s: dict[str, float] | None = None) -> list[WindowClip]:
     """Decode the clips' windows into memory (49 kB a frame at 128 px). `offsets_s` adds to a clip's sound times."""
     out = []
@@ -99,6 +102,12 @@ class WindowBatches:
         self.clips = [c for c in clips if len(c.windows) >= least]
         if not self.clips:
             raise DatasetError(f"no clip has {least} frames or more; prepare longer footage")
+        wrong = next((c for c in self.clips if c.windows.shape[1] != model.size_px), None)
+        if wrong:
+            raise DatasetError(
+                f"clip {wrong.name} has windows of {wrong.windows.shape[1]} px, the model makes {model.size_px}: "
+                "prepare the footage for this model, or set the model's size_px"
+            )
         self.model, self.config = model, config
         self.people: dict[str, list[int]] = defaultdict(list)
         for i, clip in enumerate(self.clips):
@@ -109,14 +118,22 @@ class WindowBatches:
         self.chance = chance / chance.sum()
         self.mask = mask_window(model.size_px, model.mask_top_px, model.mask_side_px)
 
-    def draw(self, rng: np.random.Generator) -> Drawn:
+    def draw(self, rng: np.random.Generator, device: str | torch.device = "cpu") -> Drawn:
         """A batch."""
+        return self.to_drawn(self.rows(rng), device)
+
+    def rows(self, rng: np.random.Generator) -> Rows:
+        """What a batch is made of, in bytes where it can be: a quarter of what it weighs as a batch."""
         picks = [self.clips[i] for i in rng.choice(len(self.clips), self.config.batch, p=self.chance)]
         rows = [self._row(clip, rng) for clip in picks]
         joined = {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
-        size = self.model.size_px
+        return joined, [clip.name for clip in picks]
+
+    def to_drawn(self, rows: Rows, device: str | torch.device = "cpu") -> Drawn:
+        """The batch of `rows`, on a device."""
+        joined = {key: value.to(device, non_blocking=True) for key, value in rows[0].items()}
         batch = Batch(
-            mask=torch.from_numpy(self.mask),
+            mask=torch.from_numpy(self.mask).to(device),
             maps=_unit(joined["maps"]),
             mels=joined["mels"],
             has_sound=joined["has_sound"],
@@ -127,8 +144,7 @@ class WindowBatches:
             known_roles=joined["known_roles"],
             known_valid=joined["known_valid"],
         )
-        assert batch.maps.shape[-1] == size
-        return Drawn(_signed(joined["x"]), batch, [clip.name for clip in picks], joined["asked"], joined["own"])
+        return Drawn(_signed(joined["x"]), batch, rows[1], joined["asked"], joined["own"])
 
     def _row(self, clip: WindowClip, rng: np.random.Generator) -> dict[str, np.ndarray]:
         config, model = self.config, self.model

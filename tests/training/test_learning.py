@@ -1,5 +1,7 @@
 """The tasks learn planted relations from a drawn dataset, and a person's adapter goes the whole way round."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,12 @@ def test_references_are_never_the_frames_being_made_nor_their_neighbours(dataset
         target = 20 + np.arange(4)
         for clip, index in batches._references(clips[0], target, rng):
             assert clip is clips[0] and (index < 16 or index > 27)
+
+
+def test_windows_of_another_size_than_the_model_makes_are_refused(dataset):
+    clips = load_windows(list(load_clips(dataset)))
+    with pytest.raises(DatasetError, match="windows of 32 px, the model makes 64"):
+        WindowBatches(clips, replace(TINY, size_px=64), WindowTaskConfig(chunk_frames=3))
 
 
 def test_batches_agree_with_what_the_model_expects(dataset):

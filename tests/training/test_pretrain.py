@@ -39,8 +39,11 @@ CONFIG = PretrainConfig(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Four people: two held out, one for each judge."""
-    folder = write_drawn_dataset(tmp_path_factory.mktemp("drawn") / "data", clips=8)
+    return name_people(write_drawn_dataset(tmp_path_factory.mktemp("drawn") / "data", clips=8))
+
+
+def name_people(folder):
+    """The clips' people become three: one held out, one for each judge. Returns the folder."""
     records = read_manifest(folder)
     wanted = [("held", True, None), ("a", False, "supervisor"), ("b", False, "scorer")]
     people = []
