@@ -1,7 +1,7 @@
 """What is wrong with a clip's sound: telephone, clipped, music or a second voice under it.
 
     bandwidth = 10·log₁₀(P[4.3–7.6 kHz] / P[0.3–3.4 kHz])        over speech; a telephone carries nothing above 4 kHz
-    clipped   = share of samples within 3 % of the 99.99th percentile of |x|
+    clipped   = share of samples with |x| above 0.8 of its 99.9th percentile
     sustained = share of time with two or more spectral peaks that hold their pitch (±8 Hz) for HOLD_S
     second    = share of voiced frames that, with their own period taken off (x_t − x_{t−T}), still have another period
 
@@ -64,9 +64,9 @@ def bandwidth_db(samples: np.ndarray, spoken: np.ndarray) -> float:
 
 
 def clipped_share(samples: np.ndarray) -> float:
-    """Share of samples at the rail."""
+    """Share of samples near the rail; coding has made its edge soft (to within 3 %, none of 90 was found after AAC)."""
     size = np.abs(samples)
-    return float((size > 0.97 * np.percentile(size, 99.99)).mean())
+    return float((size > 0.8 * np.percentile(size, 99.9)).mean())
 
 
 def sustained_share(samples: np.ndarray) -> float:

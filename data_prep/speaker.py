@@ -64,14 +64,15 @@ class LipJudge:
 
     On 37 clips of 3 s or more of many people, sound moved by −10, −5, 0, 5 and 10 frames: found within one frame of
     where the unmoved sound was found in 98 %, on 8 of a person it never heard in all. Own sound scores 0.18 or more in
-    95 %, somebody else's 0.10 in half and 0.19 or less in 95 %.
+    95 %, somebody else's 0.10 in half and 0.19 or less in 95 %. Of foreign sounds under clips of
+    4 to 6 s 71 %, of longer ones 89 % score less than alien_score; of 19 own sounds of 4 to 6 s none.
     """
 
     learned = True
     least_score = 0.17
     least_margin = 0.06  # about 1.5 frames off: a short clip's vote is not sure of less
     least_s = 2.0
-    alien_score, alien_s = 0.12, 6.0
+    alien_score, alien_s = 0.12, 4.0
     apart_score, apart_margin = 0.2, 0.12
 
     def __init__(self, model: Judge, name: str = "lips") -> None:

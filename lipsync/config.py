@@ -30,7 +30,7 @@ class CheckConfig:
     """When sound or picture of a clip is at fault. What is measured: data_prep/listen.py, sights.py, speaker.py."""
 
     least_bandwidth_db: float = -42.0  # power above 4.3 kHz against 0.3 to 3.4 kHz; a telephone has less
-    most_clipped_share: float = 0.008  # of samples at the rail
+    most_clipped_share: float = 0.02  # of samples near the rail
     most_sustained_share: float = 0.25  # of time in which tones hold their pitch: music
     most_second_voice_share: float = 0.2  # of voiced frames with a second pitch
     most_hidden_share: float = 0.12  # of frames in which something covers the mouth, or text lies over it
