@@ -104,7 +104,7 @@ class LoraSettings:
         *("qkv", "proj", "fc1", "fc2", "conv1", "conv2", "value"),
         *("own.0", "own.1", "own.2", "head"),
     )
-    shape_targets: tuple[str, ...] = ("mix", "out")
+    shape_targets: tuple[str, ...] = ("stem", "wide", "mix", "out")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class FinetuneConfig:
     most_frames: int = 24_000
     lora: LoraSettings = field(default_factory=LoraSettings)
     shape_learning_rate: float = 2e-3
-    pixel_learning_rate: float = 5e-4
+    pixel_learning_rate: float = 2e-3
     warmup_steps: int = 20
     ema_decay: float = 0.99
     evaluations: int = 8
@@ -138,8 +138,8 @@ class FinetuneConfig:
     held_out_batches: int = 4
     foreign_share: float = 0.25  # of the steps that also drive the person with speech of others; 0: never
     foreign_weight: float = 0.5  # in the look
-    foreign_shape_weight: float = 0.0  # measured: tying the shape to the base's timing costs more than it keeps
-    reader_steps: int = 200  # to teach the two readers of the mouth's opening
+    foreign_shape_weight: float = 0.5  # in the way of speaking, at every step: ties the timing to the base's
+    reader_steps: int = 200  # to teach the reader of the mouth's opening
     references: int = 6  # windows of the person kept in the adapter
 
 

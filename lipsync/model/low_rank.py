@@ -39,9 +39,13 @@ def add_low_rank(model: M, targets: Iterable[str], rank: int, alpha: float, seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return inject_adapter_in_model(config, copy.deepcopy(model))  # type: ignore[return-value]
+            changed = inject_adapter_in_model(config, copy.deepcopy(model))
         except ValueError as error:
             raise CheckpointError(f"no layer of this model ends in any of: {', '.join(targets)}") from error
+    for layer in changed.modules():
+        if isinstance(layer, LoraLayer) and isinstance(own := layer.get_base_layer(), nn.modules.conv._ConvNd):
+            layer.lora_A["default"].dilation = own.dilation  # pyright: ignore  (peft forgets it)
+    return changed  # type: ignore[return-value]
 
 
 def low_rank_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """What learning a person starts from: their clips, a part of them held out, the two tasks, and how many steps fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from lipsync.training.windows import WindowTaskConfig, load_windows
 
 FILL = 0.8  # share of the minutes that steps may take
 EVALUATE = 0.15  # share that evaluating and samples may take
+# One person before one camera: a mirrored face is somebody else's, and places and light vary enough by themselves.
+OWN_WINDOWS = WindowTaskConfig(flip_share=0.0, look_strength=0.3, jitter_strength=0.3, map_noise_px=0.25)
 
 
 def usable_clips(dataset: Path, config: FinetuneConfig) -> list[Clip]:
@@ -60,11 +63,10 @@ def shape_task(base: Base, clips: list[Clip], held_out: list[Clip], config: Fine
         model,
         shape_clips(clips, space),
         shape_clips(held_out, space),
-        ShapeTaskConfig(style_share=1.0, bfloat16=fast_bfloat16(base.device)),
+        ShapeTaskConfig(style_share=1.0, augment=False, bfloat16=fast_bfloat16(base.device)),
         teacher=base.shape,
         lines=speak_lines(LEARNED_WITH) if config.foreign_shape_weight else (),
         scored=speak_lines(SCORED_BY),
-        foreign_share=config.foreign_share,
         foreign_weight=config.foreign_shape_weight,
     )
 
@@ -82,13 +84,9 @@ def pixel_task(
     sounds: list[ForeignSound | None] = []
     for lines in (speak_lines(LEARNED_WITH) if config.foreign_share else (), speak_lines(SCORED_BY)):
         sounds.append(ForeignSound(lines, speaker, shape.get("style"), dims) if lines else None)
-    half = len(puppets) // 2 or 1
-    readers = [
-        teach_reader(
-            [p.windows for p in part], [p.opening for p in part], seed=seed, device=device, steps=config.reader_steps
-        )
-        for seed, part in ((1, puppets[:half]), (2, puppets[half:] or puppets))
-    ]
+    judge = teach_reader(
+        [p.windows for p in puppets], [p.opening for p in puppets], seed=1, device=device, steps=config.reader_steps
+    )
     settings = config.lora
     model = add_low_rank(base.pixel, settings.pixel_targets, settings.rank, settings.alpha, config.seed)
     task = PersonPixels(
@@ -96,16 +94,15 @@ def pixel_task(
         windows,
         held,
         PixelTaskConfig(
-            windows=WindowTaskConfig(batch=config.batch, chunk_frames=config.chunk_frames),
+            windows=replace(OWN_WINDOWS, batch=config.batch, chunk_frames=config.chunk_frames),
             bfloat16=fast_bfloat16(device),
             held_out_batches=config.held_out_batches,
         ),
         puppets=puppets,
         held_puppets=held_puppets,
         foreign=sounds[0],
-        teacher=readers[0],
         scored=sounds[1],
-        judge=readers[1],
+        judge=judge,
         foreign_share=config.foreign_share,
         foreign_weight=config.foreign_weight,
         lip_reader=LipReader(load_judge("supervisor"), base.shape.space)
@@ -114,7 +111,7 @@ def pixel_task(
         scorer=load_judge("scorer", str(device)) if judge_file("scorer").is_file() else None,
     )
     task.judge_correlation = reader_correlation(
-        readers[1], [p.windows for p in held_puppets], [p.opening for p in held_puppets]
+        judge, [p.windows for p in held_puppets], [p.opening for p in held_puppets]
     )
     return task
 

@@ -1,6 +1,6 @@
 """Before a person is learned: is the footage enough, what does it lack, how long and how much memory will it take.
 
-    minutes = (steps of either run · its step time + evaluations · their time + readers) / 60
+    minutes = (steps of either run · its step time + evaluations · their time + reader) / 60
 
 Times are measured by a few real steps on a few of the clips, on the device that will be used, and on the CPU too where
 that is another. Coverage of mouth shapes: of the 16 cells that the first two coefficients make at −1, 0 and 1 spreads
@@ -159,11 +159,11 @@ def _measure(base: Base, clips: list[Clip], config: FinetuneConfig, device: str)
     puppet = pixel.puppets[0]
     began = time.monotonic()
     teach_reader([puppet.windows], [puppet.opening], seed=0, device=base.device, steps=PROBE_READER_STEPS)
-    readers_s = 2 * (time.monotonic() - began) * config.reader_steps / PROBE_READER_STEPS
+    reader_s = (time.monotonic() - began) * config.reader_steps / PROBE_READER_STEPS
     shape_steps = planned_steps(config, "shape", shape_step_s)
     pixel_steps = planned_steps(config, "pixel", pixel_step_s)
     seconds = shape_steps * shape_step_s + pixel_steps * pixel_step_s
-    seconds += readers_s + (planned_evaluations(config, "pixel", evaluate_s) + 1) * evaluate_s
+    seconds += reader_s + (planned_evaluations(config, "pixel", evaluate_s) + 1) * evaluate_s
     rest = sum(c.record.frames for c in clips) - sum(c.record.frames for c in few)
     if device.startswith("cuda"):
         peak_bytes = float(torch.cuda.max_memory_reserved())

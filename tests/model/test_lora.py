@@ -90,6 +90,20 @@ def test_a_low_rank_change_is_what_its_definition_says():
         add_low_rank(layer, ("nothing",), 2, 8.0)
 
 
+def test_dilated_convolutions_are_learned_as_they_are_added():
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.Conv1d(4, 6, 3, padding=4, dilation=4))
+    x = torch.randn(2, 4, 30)
+    changed = add_low_rank(layer, ("0",), 2, 8.0)
+    with torch.no_grad():
+        for name, p in changed.named_parameters():
+            if "lora_B" in name:
+                p.normal_()
+    copy = changed_copy(layer, [(low_rank_tensors(changed), 1.0)], 8.0)
+    torch.testing.assert_close(copy(x), changed(x))
+    assert float((copy(x) - layer(x)).abs().max().detach()) > 0.1
+
+
 def test_the_base_stays_as_it_is_and_is_shared(base, adapter):
     before = {k: v.clone() for k, v in base.pixel.state_dict().items()}
     person = apply_adapter(base, adapter)

@@ -260,9 +260,7 @@ def test_foreign_speech_keeps_the_timing_that_own_footage_would_unlearn(dataset)
     model = add_low_rank(base, ("mix", "out"), 4, 16.0)
     lines = speak_lines(LEARNED_WITH[:2])
     config = ShapeTaskConfig(style_share=1.0, bfloat16=False)
-    task = PersonShape(
-        model, clips[:-1], clips[-1:], config, teacher=base, lines=lines, foreign_share=1.0, foreign_weight=1.0
-    )
+    task = PersonShape(model, clips[:-1], clips[-1:], config, teacher=base, lines=lines, foreign_weight=1.0)
     same_as_base = float(task._foreign(np.random.default_rng(0)).detach())
     with torch.no_grad():
         for name, weight in task.net.named_parameters():
