@@ -1,9 +1,7 @@
 """Say something with a template: footage is played forth and back as long as the speech lasts, a photo is held.
 
-A bounced template has no jump: of n frames the order is 0, 1, …, n−1, n−2, …, 1, 0, 1, …, and each step takes as long
-as it took in the template. Of the template the first stretch that can be done throughout and is long enough is used,
-else the longest. Going back reads blocks of pictures again, so that memory does not grow with the template's length.
-A photo's head sways a little, slowly (see sway.py), so that it does not look frozen.
+Which pictures are shown when is decided in template.py. Going back reads blocks of pictures again, so that memory does
+not grow with the template's length. A photo's head sways a little, slowly (see sway.py), and it blinks (see blink.py).
 """
 
 import time
@@ -27,8 +25,9 @@ from lipsync.render.job import Part, Production
 from lipsync.render.pieces import job_key
 from lipsync.render.plan import Plan, make_plan, read_references
 from lipsync.render.result import RenderResult
-from lipsync.render.sequence import AnyPicture, Sequence, find_runs
-from lipsync.render.sway import Sway
+from lipsync.render.sequence import AnyPicture, Sequence
+from lipsync.render.sway import enliven
+from lipsync.render.template import bounce, hold
 from lipsync.types import Sound, Speech, VideoInfo
 
 T = TypeVar("T")
@@ -71,10 +70,9 @@ def say(
     plan = make_plan(template, config, base.pixel.config.size_px, progress, detector)
     planned_s = time.monotonic() - begun
     length_s = sound.duration_s + config.tail_s
-    if plan.info.is_still:
-        sequence, finish = hold(plan, length_s), Sway(plan, config.photo_motion, config.seed).move
-    else:
-        sequence, finish = bounce(plan, length_s), None
+    still = plan.info.is_still
+    sequence = hold(plan, length_s) if still else bounce(plan, length_s)
+    finish = enliven(plan, config, detector) if still else None
     orders = orders_of(sequence, config.first_s if stream else config.segment_s, plan.info)
     production = Production(
         plan.info, out, base, config, progress, job_key(base, config, template), heard, SoundSupply(sound),
@@ -89,9 +87,7 @@ def say(
             yield Part(number, plan, order, lead, references, Start(number + 1))
 
     def pictures(part: Part) -> Iterator[AnyPicture]:
-        return (
-            read_order(plan, part.sequence.frames) if plan.info.is_still else decode_order(plan, part.sequence.frames)
-        )
+        return read_order(plan, part.sequence.frames) if still else decode_order(plan, part.sequence.frames)
 
     return production.run(parts, pictures)
 
@@ -104,46 +100,6 @@ def orders_of(sequence: Sequence, piece_s: float, info: VideoInfo) -> list[tuple
         (sequence.part(max(0, first - RUN_IN), min(first + frames, len(sequence))), min(first, RUN_IN))
         for first in firsts
     ]
-
-
-def hold(plan: Plan, length_s: float) -> Sequence:
-    """A photo for `length_s`, at its nominal rate."""
-    rate = plan.info.frame_rate
-    count = max(1, round(length_s * float(rate)))
-    times_s = np.arange(count) / float(rate)
-    return Sequence(np.zeros(count, int), times_s, np.zeros(count, int))
-
-
-def bounce(plan: Plan, length_s: float) -> Sequence:
-    """The template's best stretch forth and back, starting at time 0, until `length_s` is filled."""
-    first, last = best_stretch(plan, length_s)
-    base_pts = plan.pts[first:last]
-    nominal = max(1, round(1 / (plan.info.frame_rate * plan.info.time_base)))
-    tick_s = float(plan.info.time_base)
-    steps = np.diff(base_pts) if last - first > 1 else np.array([nominal])
-    frames, pts = [0], [0]
-    while (pts[-1] + nominal) * tick_s < length_s - 1e-9:
-        at, there = fold(len(frames) - 1, last - first), fold(len(frames), last - first)
-        frames.append(there)
-        pts.append(pts[-1] + int(steps[min(at, there) if at != there else 0]))
-    ticks = np.array(pts)
-    return Sequence(first + np.array(frames), ticks * tick_s, ticks)
-
-
-def fold(k: int, count: int) -> int:
-    """Position k of 0, 1, …, count−1, count−2, …, 1, 0, 1, …"""
-    period = max(1, 2 * (count - 1))
-    at = k % period
-    return at if at < count else period - at
-
-
-def best_stretch(plan: Plan, length_s: float) -> tuple[int, int]:
-    """Template frames first ≤ i < last that can all be done: the first run that lasts `length_s`, or the longest."""
-    runs = find_runs(plan, np.arange(len(plan)))
-    seconds = [plan.times_s[run.last - 1] - plan.times_s[run.first] for run in runs]
-    enough = [k for k, s in enumerate(seconds) if s >= length_s]
-    run = runs[enough[0] if enough else int(np.argmax(seconds))]
-    return run.first, run.last
 
 
 def decode_order(plan: Plan, frames: np.ndarray, block_bytes: int = BLOCK_BYTES) -> Iterator[Picture]:

@@ -6,11 +6,11 @@
 
 F is a picture in its own pixels, W its window, low a Gaussian of _CUT_PX. Picture 0 is the frame itself: its skin and
 lips, moved along with them; picture 1 is the close-up whose mouth is most like the wanted one: it knows teeth that the
-frame does not show, and where the two mouths are near one another it stands in for the generated window. A field f says
-where in its picture a place of the new mouth comes from: interpolated from the mouth's points by a smooth sheet (kernel
-r, fixed on the window's border), then, at the lips, refined by dense flow (Kroeger et al. 2016, DIS). The zone z is 1 at
-the lips, old and new, where the model decides. A weight w falls where the two do not agree at low frequency, where the
-field tears and, for the frame, inside the mouth.
+frame does not show, and where the two mouths are near one another it stands in for the generated window. A field f
+says where in its picture a place of the new mouth comes from: interpolated from the mouth's points by a smooth sheet
+(kernel r, fixed on the window's border), then, at the lips, refined by dense flow (Kroeger et al. 2016, DIS). The zone
+z is 1 at the lips, old and new, where the model decides. A weight w falls where the two do not agree at low frequency,
+where the field tears and, for the frame, inside the mouth.
 """
 
 from dataclasses import dataclass

@@ -27,14 +27,15 @@ from lipsync.faces.detect import FaceDetector
 from lipsync.media import VideoWriter
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
-from lipsync.render.avatar import bounce, read_order
+from lipsync.render.avatar import read_order
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, hear
 from lipsync.render.job import Job
 from lipsync.render.plan import Plan, make_plan
 from lipsync.render.result import details_of, fit_sound, stamp_of
 from lipsync.render.sequence import Sequence, Tally
-from lipsync.render.sway import Sway
+from lipsync.render.sway import enliven
+from lipsync.render.template import bounce
 from lipsync.speech.speaking import Spoken, Turn
 from lipsync.types import Sound
 
@@ -286,9 +287,9 @@ class _Scene:
             renderer.tally = tally
             pictures = renderer.pictures(pictures)
         still = own.plans[0].info.is_still and len(own.plans) == 1
-        sway = Sway(own.plans[0], self.config.photo_motion if still else 0.0, self.config.seed + shot.stage)
+        move = enliven(own.plans[0], self.config, seed=shot.stage) if still else lambda picture, _: picture
         for picture, time_s in zip(pictures, times_s, strict=True):
-            yield sway.move(picture, float(time_s))
+            yield move(picture, float(time_s))
 
 
 def _stamp(stages: Listing[Stage]) -> dict[str, str]:

@@ -5,10 +5,15 @@
 φ and d are sums of three slow sines with seeded rates and phases, so they never repeat and never jerk.
 """
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
+from lipsync.config import RenderConfig
 from lipsync.faces.align import to_frame
+from lipsync.faces.detect import FaceDetector, open_detector
+from lipsync.render.blink import Blinks, find_eyes
 from lipsync.render.plan import Plan
 
 _TURN_DEG, _DRIFT = 0.7, 0.013  # standard deviations at strength 1; the drift in inter-ocular distances
@@ -58,3 +63,15 @@ class Sway:
         full = np.roll(full, (-half, -half), (0, 1))[: self.size[1], : self.size[0]]
         x, y = np.meshgrid(np.arange(self.size[0], dtype=np.float32), np.arange(self.size[1], dtype=np.float32))
         return cv2.remap(image, x + full[..., 0], y + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+
+
+def enliven(
+    plan: Plan, config: RenderConfig, detector: FaceDetector | None = None, seed: int = 0
+) -> Callable[[np.ndarray, float], np.ndarray]:
+    """What moves the pictures of a photo: (picture, time_s) ↦ the picture with blinks and sway."""
+    sway = Sway(plan, config.photo_motion, config.seed + seed)
+    eyes = find_eyes(plan, detector or open_detector(config.detector)) if config.photo_motion > 0 else None
+    if eyes is None:
+        return sway.move
+    blinks = Blinks(eyes, float(plan.pose.scale[0]), config.seed + seed)
+    return lambda image, time_s: sway.move(blinks.move(image, time_s), time_s)
