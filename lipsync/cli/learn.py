@@ -1,17 +1,13 @@
-"""The commands that make datasets and models: prepare, pretrain, finetune, card."""
+"""The commands that make datasets and learn people: prepare, validate, finetune, card."""
 
 import argparse
-import dataclasses
-import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 from lipsync.cli.agree import ask_consent, terminal_is_there
 from lipsync.cli.run import Outcome, given
-from lipsync.config import from_mapping, to_mapping
 from lipsync.consent import read_consent
-from lipsync.errors import ConfigError, DatasetError, UsageError
+from lipsync.errors import DatasetError, UsageError
 from lipsync.media.whole import WholeFile
 from lipsync.progress import Progress, format_s
 from lipsync.studio import learning
@@ -85,55 +81,6 @@ def validate(args: argparse.Namespace, progress: Progress) -> Outcome:
         listed = "\n".join(str(problem) for problem in problems)
         raise DatasetError(f"{args.dataset}: {len(problems)} problem(s):\n{listed}")
     return Outcome({"dataset": str(args.dataset), "problems": []}, f"{args.dataset}: no problem")
-
-
-def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
-    """`lipsync pretrain`."""
-    from lipsync.model.base import pick_device
-    from lipsync.progress import Silent
-    from lipsync.training.parallel import current, join, leave
-    from lipsync.training.pretrain import PretrainConfig, pretrain, publish
-
-    config = from_mapping(PretrainConfig, _read_settings(args.config), str(args.config))
-    if args.seed is not None:
-        shape, pixel = (dataclasses.replace(loop, seed=args.seed) for loop in (config.shape_loop, config.pixel_loop))
-        config = dataclasses.replace(config, shape_loop=shape, pixel_loop=pixel)
-    device = join(pick_device(args.device))
-    first = current().first
-    if first:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "config.json").write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
-    shown = progress if first else Silent()
-    state = pretrain(args.data, args.out, config, resume=args.resume, device=device, progress=shown)
-    leave()
-    values = {"run": str(args.out), **dataclasses.asdict(state)}
-    if args.publish and first:
-        values["base"] = str(publish(args.out, args.publish))
-    if not first:
-        return Outcome(values, "")
-    text = f"{args.out}: {state.step} steps, best score {state.best_score:.4f} at step {state.best_step}"
-    return Outcome(values, text)
-
-
-def pack(args: argparse.Namespace, progress: Progress) -> Outcome:
-    """`lipsync pack`."""
-    from lipsync.training.packed import pack
-
-    size = pack(args.datasets, args.out, progress=progress, **given(args, "crf"))
-    values = {"out": str(args.out), "bytes": size}
-    return Outcome(values, f"{args.out}: {size / 2**20:.1f} MiB; pretrain takes it wherever it takes a dataset folder")
-
-
-def _read_settings(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path}: no settings can be read there ({error})") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected one JSON object, found {type(values).__name__}")
-    return values
 
 
 def finetune(args: argparse.Namespace, progress: Progress) -> Outcome:

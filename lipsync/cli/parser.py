@@ -82,14 +82,18 @@ def _add_learning(commands: Any) -> None:
     validate.add_argument("dataset", nargs="?", type=Path, metavar="DATASET")
     validate.add_argument("--schema", action="store_true", help="say what a line of the manifest holds")
 
-    pretrain = _command(commands, "pretrain", "learn:pretrain", "Train a base model.", model=True)
+    pretrain = _command(commands, "pretrain", "pretrain:pretrain", "Train a base model.", model=True)
     pretrain.add_argument("--data", nargs="+", type=Path, required=True, metavar="DATASET")
     pretrain.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     pretrain.add_argument("--config", type=Path, metavar="FILE", help="JSON with settings that differ from the usual")
+    pretrain.add_argument("--preset", choices=("cpu", "gpu"), default="cpu", help="the usual settings (default: cpu)")
+    pretrain.add_argument("--minutes", type=_number(float, 0.01), metavar="M", help="how long the run is to last")
+    pretrain.add_argument("--stop-after", type=_number(float, 0.01), metavar="M", help="stop here, to go on later")
+    pretrain.add_argument("--start", type=Path, metavar="FILE", help="weights that the pixel model begins with")
     pretrain.add_argument("--resume", action="store_true", help="continue the run in RUN")
     pretrain.add_argument("--publish", metavar="NAME", help="write the best weights to checkpoints/NAME when done")
 
-    pack = _command(commands, "pack", "learn:pack", "Put datasets in one small file, to pretrain elsewhere.")
+    pack = _command(commands, "pack", "pretrain:pack", "Put datasets in one small file, to pretrain elsewhere.")
     pack.add_argument("datasets", nargs="+", type=Path, metavar="DATASET")
     pack.add_argument("--out", type=Path, required=True, metavar="FILE.pack")
     pack.add_argument("--crf", type=_number(int, 0), help="of the windows' video; larger is smaller")
@@ -201,6 +205,9 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="which base model")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.mp4")
     parser.add_argument("--stream", action="store_true", help='write as it comes, in fragments; --out "-": to stdout')
+    parser.add_argument(
+        "--report", type=Path, metavar="HTML", help="write a page about the render: sync, frames, times"
+    )
     parser.add_argument(
         "--pieces", type=Path, metavar="DIR", help="keep what is rendered: an edit renders only its own"
     )

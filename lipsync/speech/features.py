@@ -14,7 +14,6 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import librosa
 import numpy as np
 
 from lipsync.errors import SpeechError
@@ -57,6 +56,8 @@ def mono_16k(sound: Sound) -> np.ndarray:
     if not np.isfinite(samples).all():
         raise SpeechError("the sound holds samples that are not numbers (NaN or infinity); export it again")
     if sound.sample_rate_hz != SAMPLE_RATE_HZ:
+        import librosa  # here and below: training on packed data does without it
+
         samples = librosa.resample(samples, orig_sr=sound.sample_rate_hz, target_sr=SAMPLE_RATE_HZ, res_type="soxr_hq")
     return np.ascontiguousarray(samples, dtype=np.float32)
 
@@ -64,6 +65,8 @@ def mono_16k(sound: Sound) -> np.ndarray:
 @cache
 def mel_filters() -> np.ndarray:
     """H: float32 (MELS, FFT_SAMPLES/2 + 1)."""
+    import librosa
+
     return librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=FFT_SAMPLES, n_mels=MELS, fmin=0.0, fmax=SAMPLE_RATE_HZ / 2)
 
 
@@ -82,6 +85,8 @@ def log_mel(sound: Sound, *, device: str = "cpu") -> np.ndarray:
     """
     if device != "cpu":
         return log_mel_torch(sound, device=device).cpu().numpy()
+    import librosa
+
     samples = np.pad(mono_16k(sound), FFT_SAMPLES // 2)
     total = 1 + (len(samples) - FFT_SAMPLES) // HOP_SAMPLES
     mel = np.empty((total, MELS), dtype=np.float32)
@@ -202,6 +207,8 @@ def speech_activity(sound: Sound) -> np.ndarray:
     The threshold lies SPEECH_SHARE of the way from the quiet to the loud parts, in dB. Silence has none; a sound that
     is steady throughout counts as speech throughout. Pauses up to HANGOVER_S belong to the speech around them.
     """
+    import librosa
+
     mel = log_mel(level(sound))
     bands_hz = librosa.mel_frequencies(MELS + 2, fmin=0.0, fmax=SAMPLE_RATE_HZ / 2)[1:-1]
     band = (bands_hz > SPEECH_BAND_HZ[0]) & (bands_hz < SPEECH_BAND_HZ[1])

@@ -8,7 +8,6 @@ supervisor takes part in training and in the choice of footage; the scorer only 
 Source: Chung & Zisserman 2016 (offset and confidence of SyncNet).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,6 @@ import numpy as np
 import torch
 
 from lipsync.errors import CheckpointError, SpeechError
-from lipsync.faces.align import crop_window
-from lipsync.faces.follow import Followed, read_stretch
 from lipsync.model.base import checkpoints_folder
 from lipsync.model.checkpoint import load_model
 from lipsync.model.judge import RATE_HZ, Judge, lag_scores, mouth_crops
@@ -107,17 +104,3 @@ def _verdict(curve: np.ndarray, reach: int) -> Verdict:
         a, b, c = (float(v) for v in curve[best - 1 : best + 2])
         place += 0.5 * (a - c) / (a - 2 * b + c) if a - 2 * b + c < -1e-9 else 0.0
     return Verdict(place, float(curve[best]) - middle, float(curve[reach]) - middle, curve)
-
-
-def followed_crops(known: Followed, first: int, last: int, size_px: int, window_px: int = 128) -> np.ndarray:
-    """Mouth crops float32 (last − first, s, s) of the frames of a followed face, all of them seen."""
-    pictures: Iterable[np.ndarray] = read_stretch(known, first, last)
-    parts, held = [], []
-    for image, transform in zip(pictures, known.transforms[first:last], strict=True):
-        held.append(crop_window(image, transform, window_px))
-        if len(held) == PIECE_FRAMES:
-            parts.append(crop_mouths(np.stack(held), size_px))
-            held = []
-    if held:
-        parts.append(crop_mouths(np.stack(held), size_px))
-    return np.concatenate(parts)

@@ -20,7 +20,7 @@ import numpy as np
 
 from lipsync.config import WindowConfig
 from lipsync.errors import CheckpointError, LipsyncError, SpeechError
-from lipsync.faces.align import OUTER_LIP, mouth_opening
+from lipsync.faces.align import OUTER_LIP, crop_window, mouth_opening
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import Followed, follow_face, read_stretch
 from lipsync.media import read_sound
@@ -29,7 +29,7 @@ from lipsync.model.shape import find_neutral
 from lipsync.model.speech_to_shape import ShapeModel, predict_shape
 from lipsync.progress import Progress, Silent
 from lipsync.speech.features import MEL_RATE_HZ, level, log_mel, speech_activity
-from lipsync.sync.judge import followed_crops, judge_sync, load_judge
+from lipsync.sync.judge import crop_mouths, judge_sync, load_judge
 from lipsync.sync.offset import correlation, find_offset
 from lipsync.types import Sound
 
@@ -56,6 +56,7 @@ UNITS = {
     "outside_largest_after_encoding": "grey levels",
     "outside_mean_after_encoding": "grey levels",
 }
+CROPS_AT_ONCE = 250
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,7 @@ def _judge(own: Followed, sound: Sound, note: _Notes) -> None:
         judge = load_judge("scorer")
         if last - first < LEAST_FRAMES:
             raise SpeechError(f"the face is never seen for {LEAST_FRAMES} frames")
-        crops = followed_crops(own, first, last, judge.config.size_px)
+        crops = _followed_crops(own, first, last, judge.config.size_px)
         found = judge_sync(judge, crops, own.times_s[first:last], log_mel(level(sound)), sound.start_s)
     except LipsyncError as error:
         return note.lack(str(error), *JUDGED)
@@ -323,3 +324,16 @@ def longest_run(seen: np.ndarray) -> tuple[int, int]:
         return 0, 0
     best = edges[np.argmax(edges[:, 1] - edges[:, 0])]
     return int(best[0]), int(best[1])
+
+
+def _followed_crops(known: Followed, first: int, last: int, size_px: int, window_px: int = 128) -> np.ndarray:
+    """Mouth crops float32 (last − first, s, s) of the frames of a followed face, all of them seen."""
+    parts, held = [], []
+    for image, transform in zip(read_stretch(known, first, last), known.transforms[first:last], strict=True):
+        held.append(crop_window(image, transform, window_px))
+        if len(held) == CROPS_AT_ONCE:
+            parts.append(crop_mouths(np.stack(held), size_px))
+            held = []
+    if held:
+        parts.append(crop_mouths(np.stack(held), size_px))
+    return np.concatenate(parts)

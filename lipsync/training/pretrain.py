@@ -51,6 +51,26 @@ class PretrainConfig:
     compile: bool = False  # the pixel model, by torch.compile: a minute at the start, for runs on a GPU
 
 
+GPU = PretrainConfig(
+    pixel_task=PixelTaskConfig(windows=WindowTaskConfig(batch=48, foreign_share=0.25), workers=14),
+    shape_task=ShapeTaskConfig(batch=64),
+    shape_loop=LoopConfig(minutes=3, learning_rate=2e-3, ema_decay=0.998, evaluations=5),
+    pixel_loop=LoopConfig(
+        minutes=22, learning_rate=1.5e-3, warmup_steps=300, evaluations=12, save_every_s=120, ema_decay=0.9995
+    ),
+    compile=True,
+)  # one data-centre GPU and sixteen cores; not run on one yet
+PRESETS = {"cpu": PretrainConfig(), "gpu": GPU}
+
+
+def last_minutes(config: PretrainConfig, minutes: float) -> PretrainConfig:
+    """The same with each part's time scaled: shape, both judges and pixels together take `minutes`."""
+    loops = (config.shape_loop, config.judges.loop, config.pixel_loop)
+    scale = minutes / (loops[0].minutes + 2 * loops[1].minutes + loops[2].minutes)
+    shape, judges, pixel = (replace(loop, minutes=loop.minutes * scale) for loop in loops)
+    return replace(config, shape_loop=shape, judges=replace(config.judges, loop=judges), pixel_loop=pixel)
+
+
 def is_held_out(record: ClipRecord, one_in: int) -> bool:
     """Whether a clip's person is kept for scoring: a hash of the name decides; clips without a name train."""
     return bool(record.person) and zlib.crc32(record.person.encode()) % one_in == 0
@@ -148,15 +168,19 @@ def pretrain(
     config: PretrainConfig | None = None,
     *,
     resume: bool = False,
+    start: Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> TrainState:
-    """All of it, one after the other; a finished shape model is not learned again when resuming."""
+    """All of it, one after the other; a finished shape model is not learned again when resuming.
+
+    `start`: weights that the pixel model begins with.
+    """
     config = config or PretrainConfig()
     if not (resume and (run / "shape" / "best.safetensors").is_file()):
         pretrain_shape(datasets, run, config, progress, device)
     resume = resume and (run / "pixel" / "state.safetensors").is_file()
-    return pretrain_pixel(datasets, run, config, resume=resume, device=device, progress=progress)
+    return pretrain_pixel(datasets, run, config, resume=resume, start=start, device=device, progress=progress)
 
 
 def publish(run: Path, name: str) -> Path:

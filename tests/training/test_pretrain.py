@@ -1,12 +1,18 @@
 """The whole of pretraining on drawn people: shape model, judges, offsets, pixel model, published as a base."""
 
+import itertools
 import json
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
 from test_judge import SMALL, TASK
 
+from lipsync.cli.run import main
+from lipsync.config import to_mapping
 from lipsync.errors import DatasetError
 from lipsync.model.base import load_base
 from lipsync.model.speech_to_shape import ShapeModelConfig
@@ -17,7 +23,7 @@ from lipsync.training.judging import JudgesConfig
 from lipsync.training.loop import LoopConfig
 from lipsync.training.packed import pack
 from lipsync.training.pixel_task import PixelTaskConfig
-from lipsync.training.pretrain import PretrainConfig, is_held_out, pretrain, publish
+from lipsync.training.pretrain import PRESETS, PretrainConfig, is_held_out, last_minutes, pretrain, publish
 from lipsync.training.shape_task import ShapeTaskConfig
 from lipsync.training.windows import WindowTaskConfig
 from tests.model_helpers import TINY
@@ -80,3 +86,43 @@ def test_nobody_to_score(dataset, tmp_path):
     write_manifest(folder, records)
     with pytest.raises(DatasetError, match="the scorer has no clip"):
         pretrain([folder], tmp_path / "run", CONFIG)
+
+
+def test_minutes_are_those_of_all_parts_together():
+    config = last_minutes(PRESETS["gpu"], 10)
+    parts = [config.shape_loop, config.judges.loop, config.judges.loop, config.pixel_loop]
+    assert sum(loop.minutes for loop in parts) == pytest.approx(10)
+    assert config.pixel_loop.minutes > 5
+
+
+def test_the_command_stops_in_time_and_goes_on(dataset, tmp_path, monkeypatch, capsys):
+    clock = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))  # every look at the clock is a second later
+    settings = to_mapping(replace(CONFIG, pixel_loop=replace(LOOP, steps=100)))
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    command = ["pretrain", "--data", str(dataset), "--out", str(tmp_path / "run"), "--device", "cpu", "--json"]
+    command += ["--quiet", "--config", str(tmp_path / "settings.json")]
+    assert main([*command, "--stop-after", "2"]) == 0
+    stopped = json.loads(capsys.readouterr().out)
+    assert "--stop-after" in stopped["stopped"]
+    kept = tmp_path / "run" / "pixel"
+    assert (kept / "state.safetensors").is_file() and not (kept / "best.safetensors").is_file()
+    assert main([*command, "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 100
+
+
+def test_it_needs_little_more_than_torch(dataset, tmp_path):
+    """A packed set is read where nothing else is installed: other imports are made to fail."""
+    pack([dataset], tmp_path / "data.pack")
+    missing = ("av", "librosa", "mediapipe", "face_alignment", "gradio", "scipy", "yt_dlp", "espeakng_loader")
+    script = f"""
+import sys
+for name in {missing}: sys.modules[name] = None
+import lipsync.cli.run, lipsync.cli.pretrain
+from pathlib import Path
+from lipsync.training.packed import load_any
+print(sum(len(clip.windows()) for clip in load_any([Path({str(tmp_path / "data.pack")!r})])))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) == sum(r.frames for r in read_manifest(dataset))
