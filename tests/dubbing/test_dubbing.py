@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "render"))
 from drawn_people import DrawnDetector, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.cli import main
+from lipsync.config import RenderConfig
 from lipsync.dubbing.cast import choose_voices, median_pitch_hz
 from lipsync.dubbing.mix import write_mix
 from lipsync.dubbing.order import DubOrder
@@ -152,6 +154,62 @@ def test_a_take_recorded_by_hand_is_used_and_kept(scene, done, base, tmp_path):
     assert result.sentences_spoken == 0
     speech = read_sound(work / "speech.wav", sample_rate_hz=16000, start_s=0.4, end_s=1.0)
     assert np.argmax(np.abs(np.fft.rfft(speech.samples))) / 0.6 == pytest.approx(500, abs=5)
+
+
+def coded(path):
+    """Every picture's packet with its time."""
+    with av.open(str(path)) as file:
+        return [(p.pts, p.dts, bytes(p)) for p in file.demux(video=0) if p.size]
+
+
+def test_one_edited_sentence_renders_only_the_pieces_it_touches(scene, base, tmp_path):
+    """The pictures are those of a dub that was made from the edited text at once, packet by packet."""
+    short = RenderConfig(segment_s=0.6)
+    wanted = order(scene, tmp_path, render=short)
+    first = dub_into(wanted, lambda: base)
+    target = wanted.work_folder / "translation.srt"
+    target.write_text(target.read_text().replace("usted", "Usted, señor"))
+    edited = dub_into(wanted, lambda: base)
+    count = first.render["pieces"]["made"]
+    assert count == 4 and edited.render["pieces"]["made"] + edited.render["pieces"]["kept"] == count
+    assert 1 <= edited.render["pieces"]["made"] <= 3  # the sentence begins at 1.4 s, in the third piece
+    write_subtitles(tmp_path / "new.srt", read_subtitles(target).cues)
+    (tmp_path / "at_once").mkdir()
+    whole = order(scene, tmp_path / "at_once", subtitles=tmp_path / "new.srt", render=short)
+    assert dub_into(whole, lambda: base).render["pieces"]["kept"] == 0
+    assert coded(wanted.out) == coded(whole.out)
+
+
+def test_a_dub_stops_where_it_is_told_and_goes_on(scene, base, tmp_path):
+    wanted = order(scene, tmp_path, until="words")
+    assert dub_into(wanted, lambda: base).stages_made == ["translation"]
+    heard = dub_into(replace(wanted, until="voices"), lambda: base)
+    assert heard.stages_made == ["background", "speech", "mix"] and heard.in_slot == 2 and heard.out == ""
+    assert not wanted.out.exists()
+    assert dub_into(replace(wanted, until="lips"), lambda: base).stages_made == ["lips"]
+
+
+def test_a_sentence_is_said_again_on_request(scene, done, base, tmp_path):
+    folder = copy_of(done, tmp_path)
+    again = dub_into(order(scene, folder, again=(1,), until="voices"), lambda: base)
+    assert again.sentences_spoken >= 1 and again.stages_made == []  # the same voice says it the same
+    with pytest.raises(VoiceError, match="no sentence 3 to say again: the dub has 2"):
+        dub_into(order(scene, folder, again=(3,)), lambda: base)
+
+
+def test_what_does_not_fit_is_reworded_by_a_server(scene, base, tmp_path, chat):
+    long = "Una frase que es demasiado larga para tan poco tiempo."
+    write_subtitles(tmp_path / "long.srt", [Cue(0.3, 0.9, long), CUES[1]])
+    chat.replies = ["1. Una frase demasiado larga para el tiempo\n2. Frase larga\n3. Frase"]
+    wanted = order(scene, tmp_path, subtitles=tmp_path / "long.srt", translator=chat.address_text, until="voices")
+    result = dub_into(wanted, lambda: base)
+    assert [row.text for row in result.segments] == ["Frase larga", CUES[1].text]
+    assert result.segments[0].missing_s == 0 and result.segments[0].in_slot
+    assert any("segment 1, at 0.30 s: reworded to fit: 'Frase larga'" in warning for warning in result.warnings)
+    asked = chat.asked[0][2]["messages"][0]["content"]
+    assert long in asked and "in the same language (es)" in asked and len(chat.asked) == 1
+    again = dub_into(wanted, lambda: base)
+    assert again.stages_made == [] and len(chat.asked) == 1 and again.segments == result.segments
 
 
 def test_a_mix_made_by_hand_is_what_is_heard_and_no_picture_is_made_again(scene, done, base, tmp_path):

@@ -1,9 +1,5 @@
 """Translation: engines' own loading code on tiny models made here, a chat server, glossary, and length."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 from tiny_models import convert, tiny_m2m, tiny_nllb
 
@@ -107,34 +103,6 @@ def test_without_a_language_nothing_is_translated():
         translate(Transcript(ENGLISH.segments), "es", Engine(["x"]))
     with pytest.raises(SpeechError, match="no translation came back"):
         translate(ENGLISH, "es", Engine([" "]))
-
-
-@pytest.fixture
-def chat():
-    """A server in the OpenAI chat form: answers in turn with `replies`, and keeps what it was asked."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            server.asked.append((self.path, self.headers["Authorization"], body))
-            reply = server.replies[min(len(server.asked), len(server.replies)) - 1]
-            status, data = (200, {"choices": [{"message": {"content": reply}}]}) if isinstance(reply, str) else reply
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(data).encode())
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.replies = [], []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    server.address_text = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_a_chat_server_translates_and_shortens(chat, monkeypatch):
