@@ -120,9 +120,13 @@ def predict_shape(
         float32 (F, K).
     """
     device = next(model.parameters()).device
-    pad = np.full((int(pad_s * MEL_RATE_HZ), MELS), MEL_SILENCE, np.float32)
-    mel = torch.from_numpy(np.concatenate([pad, log_mel, pad]))[None].to(device)
+    since_s = np.asarray(times_s, np.float64) - start_s
+    before, after = -since_s.min(initial=0.0), since_s.max(initial=0.0) - len(log_mel) / MEL_RATE_HZ
+    step = int(MEL_RATE_HZ / STEP_RATE_HZ)  # no time may lie near an end, where convolutions see zeros
+    pads = [step * int(np.ceil((max(0.0, beyond) + pad_s) * STEP_RATE_HZ)) for beyond in (before, after)]
+    silence = [np.full((count, MELS), MEL_SILENCE, np.float32) for count in pads]
+    mel = torch.from_numpy(np.concatenate([silence[0], log_mel, silence[1]]))[None].to(device)
     vector = torch.zeros(1, model.config.style, device=device) if style is None else style.to(device)[None]
     steps = model.eval()(mel, vector)
-    times = torch.from_numpy(np.asarray(times_s, np.float64) - start_s + pad_s)[None].to(device)
+    times = torch.from_numpy(since_s + pads[0] / MEL_RATE_HZ)[None].to(device)
     return at_times(steps, times.float())[0].float().cpu().numpy()

@@ -93,6 +93,16 @@ def test_silence_is_a_still_mouth():
     assert np.abs(np.diff(still, axis=0)).max() < 1e-5
 
 
+def test_long_before_and_after_the_sound_the_mouth_is_as_still_as_in_silence():
+    model = tiny_shape()
+    mel = np.random.default_rng(3).normal(0, 0.3, (40, 80)).astype(np.float32)
+    still = predict_shape(model, np.full((300, 80), MEL_SILENCE, np.float32), np.array([1.5]))[0]
+    for times in ([-7.0, -4.0, 0.2], [0.2, 5.0, 9.0]):
+        found = predict_shape(model, mel, np.array(times))
+        far = found[np.abs(np.array(times)) > 1]
+        np.testing.assert_allclose(far, np.stack([still, still]), atol=1e-5)
+
+
 def test_sound_far_away_does_not_matter_but_near_sound_does():
     model, rng = tiny_shape(), np.random.default_rng(1)
     mel = rng.normal(0, 0.3, (600, 80)).astype(np.float32)
