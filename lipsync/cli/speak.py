@@ -19,6 +19,7 @@ SETTINGS = ("steps", "guidance", "seed", "face")
 INTO = ("source_language", "transcript", "work", "transcriber", "translator", "glossary", "background", "separator")
 INTO += ("loudness_lufs", "speed", "until")
 ORDERED = ("text", "script", "audio", "mouth", "voice", "speed", "adapter", "base", "device", "stream", "pieces")
+ORDERED += ("report",)
 ORDERED += ("song",)
 
 
@@ -46,6 +47,8 @@ def _scene(args: argparse.Namespace, progress: Progress) -> Outcome:
         raise UsageError("a scene needs a TEXT or --script FILE")
     if args.song:
         raise UsageError("--song is for one singer; a scene is spoken")
+    if args.report is not None:
+        raise UsageError("--report is for one speaker; a scene's account of itself comes with --json")
     if args.pieces is not None:
         raise UsageError("--pieces is for one speaker; a scene keeps its sentences' sounds with --takes DIR")
     if args.retake and not args.takes:
@@ -90,7 +93,9 @@ def _dub_into(args: argparse.Namespace, progress: Progress) -> Outcome:
     wanted = {**given(args, *INTO), "language": args.to or "", "subtitles": args.srt, "voices": _cast(args.voices)}
     wanted["again"] = tuple(args.retake or ())
     models, settings = given(args, "voice", "adapter", "base", "device"), given(args, *SETTINGS)
-    result = service.dub_into(args.video, args.out, wanted, models, settings, progress, person=args.person)
+    result = service.dub_into(
+        args.video, args.out, wanted, models, settings, progress, person=args.person, report=args.report
+    )
     if not result.out:
         return Outcome(result.as_dict(), "\n".join([_so_far(result), *result.warnings]))
     late = [f"{row.number}: {row.outside_s:.2f} s" for row in result.segments if not row.in_slot]
@@ -124,6 +129,8 @@ def _wanted(args: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as fields of an Order."""
     if str(args.out) == "-" and (args.json or not args.stream):
         raise UsageError("--out - writes the video to standard output: add --stream, and leave out --json")
+    if args.report is not None and str(args.out) == "-":
+        raise UsageError("--report looks at the finished file; give --out a file, not standard output")
     if args.pieces is not None and args.stream:
         raise UsageError("--pieces keeps finished pieces for the next render, and --stream leaves none; choose one")
     return {**given(args, *ORDERED), "settings": given(args, *SETTINGS)}

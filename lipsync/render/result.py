@@ -1,5 +1,6 @@
 """What a render was: its own account of itself, as one JSON object; and the sentence every output is stamped with."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ class RenderResult:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return asdict(self)
+
+
+def result_from(values: Mapping[str, Any]) -> RenderResult:
+    """A result from its plain values, see `as_dict`."""
+    passed = [PassedThrough(**frame) for frame in values["passed_through"]]
+    return RenderResult(**{**values, "passed_through": passed})
 
 
 def stamp_of(base: Base) -> dict[str, str]:

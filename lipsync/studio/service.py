@@ -48,6 +48,7 @@ class Order:
     settings: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = False  # the output grows as a fragmented MP4; "-" is standard output
     pieces: Path | None = None  # a folder in which finished pieces stay for the next render
+    report: Path | None = None  # a page about the render, written when it is done
     song: bool = False  # the recording is a song: the lips follow the singer
 
 
@@ -99,7 +100,7 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
     speech = None if order.mouth is not None or recorded is not None else speak(order, progress)
     base = models.open(order.base, order.adapter, order.device)
     if order.dub:
-        return dub(
+        result = dub(
             order.template,
             recorded or speech,
             order.out,
@@ -110,9 +111,19 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
             stream=order.stream,
             pieces=order.pieces,
         )
-    if speech is None:
+    elif speech is None:
         raise UsageError("only a dub follows the mouth of another video")
-    return say(speech, order.template, order.out, base, config, progress, stream=order.stream, pieces=order.pieces)
+    else:
+        result = say(
+            speech, order.template, order.out, base, config, progress, stream=order.stream, pieces=order.pieces
+        )
+    if order.report is not None:
+        from lipsync.render.report import write_report
+
+        said = {} if speech is None else {"words": speech.words, "phonemes": speech.phonemes}
+        source = order.template if order.dub else None
+        write_report(order.report, result, config, base, **said, source=source, progress=progress)
+    return result
 
 
 def dub_into(
@@ -125,6 +136,7 @@ def dub_into(
     *,
     person: str | Person | None = None,
     loaded: Models | None = None,
+    report: Path | None = None,
 ) -> "DubResult":
     """A video into another language, sentence by sentence (lipsync/dubbing).
 
@@ -133,6 +145,7 @@ def dub_into(
         models: voice, adapter, base, device; what is not given is the person's own, or the usual.
         settings: fields of RenderConfig.
         person: whose adapter and voice are used.
+        report: a page about the render, written when there is a video.
     """
     from lipsync.config import RenderConfig
     from lipsync.dubbing.order import DubOrder
@@ -146,7 +159,17 @@ def dub_into(
     voice = order.voice if models.get("voice") or not Path(order.voice).is_file() else ""  # a person's own recording
     dub = DubOrder(video, out, voice=voice, reference=order.reference, render=render_config, **wanted)
     loaded = loaded or Models()
-    return run(dub, lambda: loaded.open(order.base, order.adapter, order.device), progress)
+    result = run(dub, lambda: loaded.open(order.base, order.adapter, order.device), progress)
+    if report is not None and result.out:
+        from lipsync.render.report import write_report
+        from lipsync.render.result import result_from
+        from lipsync.types import Timed
+
+        base = loaded.open(order.base, order.adapter, order.device)
+        said = [Timed(row.text, row.start_s, row.end_s) for row in result.segments]
+        rendered = dataclasses.replace(result_from(result.render), out=result.out)
+        write_report(report, rendered, render_config, base, words=said, source=video, progress=progress)
+    return result
 
 
 def stretches(passed: Sequence[Mapping[str, Any]], most: int = 12) -> list[str]:
