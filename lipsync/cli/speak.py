@@ -1,6 +1,7 @@
 """The commands that make and judge videos: say, dub, evaluate."""
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,8 +147,10 @@ def _outcome(result: "RenderResult") -> Outcome:
     if result.pieces.get("folder"):
         told = "{made} pieces rendered, {kept} as they were; {folder} takes up {mb} MB"
         lines.append(told.format_map(result.pieces))
-    standard_output_is_the_video = result.out == "-"
-    return Outcome(values, "" if standard_output_is_the_video else "\n".join([*lines, *result.warnings]))
+    if result.out == "-":  # standard output is the video
+        sys.stderr.write("".join(f"lipsync: {text}\n" for text in result.warnings))
+        return Outcome(values, "")
+    return Outcome(values, "\n".join([*lines, *result.warnings]))
 
 
 def evaluate(args: argparse.Namespace, progress: Progress) -> Outcome:

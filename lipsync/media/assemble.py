@@ -32,6 +32,7 @@ from lipsync.types import VideoInfo
 COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # sound that MP4 holds and players know
 _TEXT = ("mov_text", "subrip", "ass", "ssa", "webvtt", "text")
 STDOUT = Path("-")
+_FRAGMENT_US = 500_000  # a fragment goes out after so much, not only where the next piece begins
 _PLAIN_STYLE = (  # without styles MP4's encoder of subtitles does not start
     b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, "
     b"SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, "
@@ -141,6 +142,8 @@ class Assembler:
         """Open the output."""
         flags = "delay_moov+default_base_moof+frag_keyframe" if self.stream else "+faststart"
         options = {"movflags": flags, "movie_timescale": str(movie_timescale(self.time_base))}
+        if self.stream:
+            options["frag_duration"] = str(_FRAGMENT_US)
         try:
             if self.file is not None:
                 target: object = f"file:{self.file.part}"

@@ -315,15 +315,9 @@ def pool_of(carry: Carry, plan: Plan, lead: int) -> References | None:
     if not len(carry.frames):
         return None
     pose_deg = np.stack([plan.pose.yaw_deg, plan.pose.pitch_deg, plan.pose.roll_deg], 1)
+    before = carry.frames - lead
     return References(
-        carry.windows,
-        carry.points,
-        carry.frames - lead,
-        carry.opening,
-        carry.pose_deg,
-        pose_deg,
-        carry.tracks,
-        carry.fine,
+        carry.windows, carry.points, before, carry.opening, carry.pose_deg, pose_deg, carry.tracks, carry.fine
     )
 
 

@@ -21,7 +21,7 @@ from lipsync.progress import Progress, Silent
 from lipsync.render.blocks import RUN_IN, Block, BlockPlanner, Carry, Start
 from lipsync.render.generate import listen, seen_shapes
 from lipsync.render.job import Part, Production
-from lipsync.render.overlap import Ahead
+from lipsync.render.overlap import Ahead, share_memory
 from lipsync.render.pieces import job_key
 from lipsync.render.result import RenderResult
 from lipsync.render.sequence import Sequence
@@ -62,6 +62,7 @@ def dub(
         MediaError: not a video, a photo, or damaged.
         SpeechError: empty sound.
     """
+    share_memory()
     config, progress = config or RenderConfig(), progress or Silent()
     if speech is None and mouth_video is None:
         raise UsageError("dub needs speech, or another video whose mouth is followed")

@@ -31,7 +31,8 @@ from lipsync.render.blocks import Carry, Start
 from lipsync.render.composite import Compositor
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
-from lipsync.render.overlap import Ahead
+from lipsync.render.idle import IDLE
+from lipsync.render.overlap import Ahead, share_memory
 from lipsync.render.own import with_own_references
 from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
 from lipsync.render.plan import Plan, References, read_references
@@ -41,6 +42,7 @@ from lipsync.speech.features import mel_at
 from lipsync.types import Sound, VideoInfo
 
 Finish = Callable[[np.ndarray, float], np.ndarray]
+UNSIGNED = "a stream is not signed, as that needs the whole file: its tags alone say that it is synthetic"
 CHUNKS_A_PART = 1 << 20  # seeds of different parts' chunks never meet
 
 
@@ -155,6 +157,7 @@ class Production:
         Raises:
             NoFaceError: no picture could be rendered. MediaError: see the writer and the reader.
         """
+        share_memory()
         begun = time.monotonic()
         place = Path(tempfile.mkdtemp(prefix="lipsync-")) / "stream" if self.stream else self.out
         pieces = Pieces(place, self.key, self.folder)
@@ -230,15 +233,14 @@ class Production:
 
     def _told(self, order: Sequence, lead: int) -> Told:
         """What a part follows, from its times alone."""
-        times_s = order.times_s
+        times_s, around = order.times_s, np.zeros(0, np.float32)
         heard = self.heard.part(float(times_s[0]), float(times_s[-1]))
         if self.coefficients is None:
             shapes = speech_shapes(self.base.shape, heard, times_s, self.base.style)
         else:
             shapes = self.coefficients(times_s)
-        half_width = self.base.pixel.config.mel_half_width
-        around = np.zeros(0, np.float32)
         if not self.heard.is_silent:
+            half_width = self.base.pixel.config.mel_half_width
             around = mel_at(heard.log_mel, times_s, start_s=heard.start_s, half_width=half_width)
         return Told(heard, shapes, told_by(order, lead, shapes, around))
 
@@ -277,7 +279,7 @@ class Production:
         if renderer is not None:
             self.seconds["generate"] += renderer.tally.generate_s
             self.seconds["paste"] += renderer.tally.paste_s
-            passed = [[k, part.plan.reasons[sequence.frames[k]]] for k in renderer.tally.passed]
+            passed = [[k, part.plan.reasons[sequence.frames[k]] or IDLE] for k in renderer.tally.passed]
         else:
             passed = [[k, part.plan.reasons[sequence.frames[k]]] for k in range(part.lead, len(sequence))]
         return Record(
@@ -333,7 +335,8 @@ class Production:
     def _end(self, assembler: Assembler, records: list[Record]) -> None:
         end_s = records[-1].last_s + 1 / float(self.info.frame_rate)
         assembler.finish(end_s)
-        self._warnings = [*assembler.warnings, *filter(None, [format_warning(self.info)])]
+        more = format_warning(self.info), UNSIGNED if self.stream else ""
+        self._warnings = [*assembler.warnings, *filter(None, more)]
         over_s = self.sound.end_s - end_s if self.sound is not None else 0.0
         if over_s > 0.01:
             length_s = end_s - records[0].first_s

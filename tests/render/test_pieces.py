@@ -237,6 +237,46 @@ def test_a_stream_has_the_same_frames_and_begins_early(base, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+STREAMED = """
+    import sys, time
+    sys.path[:0] = {paths!r}
+    import torch; torch.set_num_threads(1)
+    import lipsync.render.dub as module
+    from drawn_people import DrawnDetector, tiny_base
+    from lipsync.cli.run import main
+    from lipsync.studio import service
+    class Slow(DrawnDetector):
+        def detect(self, image):
+            time.sleep(0.02)
+            return super().detect(image)
+    module.open_detector = lambda *args, **more: Slow()
+    service.Models.open = lambda *args: tiny_base()
+    sys.exit(main(["dub", {video!r}, "--audio", {speech!r}, "--stream", "--out", "-"]))
+"""
+
+
+def test_a_stream_to_standard_output_begins_early_plays_and_says_that_it_is_not_signed(tmp_path):
+    video = write_video(tmp_path / "in.mp4", speaking(200))
+    write_wav(tmp_path / "a.wav", noise_speech(8.0))
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    code = textwrap.dedent(STREAMED).format(paths=paths, video=str(video), speech=str(tmp_path / "a.wav"))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    begun, data, first_s = time.monotonic(), b"", 0.0
+    while piece := process.stdout.read1(1 << 16):
+        data += piece
+        if not first_s and data.count(b"moof") >= 2:  # so the first fragment is whole
+            first_s, so_far = time.monotonic() - begun, data
+    said = process.communicate()[1].decode()
+    assert process.returncode == 0 and "not signed" in said
+    assert 0 < first_s < time.monotonic() - begun - 1.0 and len(so_far) < 0.7 * len(data)
+    (tmp_path / "begun.mp4").write_bytes(so_far[: so_far.rindex(b"moof") - 4])
+    (tmp_path / "whole.mp4").write_bytes(data)
+    assert 5 <= len(list(read_frames(tmp_path / "begun.mp4", tolerant=True))) < 200
+    assert len(list(read_frames(tmp_path / "whole.mp4"))) == 200 and probe(tmp_path / "whole.mp4").channels == 1
+    assert b"Synthetic video" in data
+
+
 def test_the_same_face_keeps_its_window_across_pieces(base, tmp_path):
     """A head that slowly grows by a fifth: no jump in the picture where one piece ends and the next begins."""
     heads = [(80, 62, 30.0 * 1.2 ** (k / 60), 0.1) for k in range(60)]
