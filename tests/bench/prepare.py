@@ -53,7 +53,8 @@ def main() -> None:
     tools = Tools(config)
     judge, detector = open_judge(), tools.detector
     with tempfile.TemporaryDirectory() as folder:
-        prepare(args.videos[:1], Path(folder) / "warm", config, detector=detector, judge=judge, workers=1)
+        shortest = min(args.videos, key=lambda video: probe(video).duration_s)
+        prepare([shortest], Path(folder) / "warm", config, detector=detector, judge=judge, workers=1)
         begun_s = time.process_time()
         profile = cProfile.Profile(time.process_time)
         profile.runcall(prepare, args.videos, Path(folder) / "alone", config, detector=detector, judge=judge, workers=1)
