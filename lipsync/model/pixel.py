@@ -163,6 +163,11 @@ class ReferenceWarp(nn.Module):
         self.far_has = nn.Conv2d(config.width, 4 * keys, 1)
         self.far_field = nn.Conv2d(8 * keys, 3, 3, padding=1)
         self.null = nn.Parameter(torch.full((1,), -1.0))
+        wide = config.size_px // 16
+        to_size = F.interpolate(
+            torch.eye(wide)[None, None], (config.size_px, wide), mode="bicubic", align_corners=False
+        )
+        self.register_buffer("to_size", to_size[0, 0], persistent=False)  # (S, S/16): bicubic, as a product
         for part in (self.field, self.far_field):
             nn.init.normal_(part.weight, std=1e-3)
             nn.init.zeros_(part.bias)  # pyright: ignore[reportArgumentType]
@@ -185,10 +190,12 @@ class ReferenceWarp(nn.Module):
         near = self.field(F.silu(self.compare(_pairs(self.wants, x, self.has, known)))).float()
         far = self.far_field(F.silu(_pairs(self.far_wants, tokens, self.far_has, known_tokens))).float()
         field = F.interpolate(near, size=(size, size), mode="bilinear", align_corners=False)
-        field = field + F.interpolate(far, size=(size, size), mode="bicubic", align_corners=False)
+        with torch.autocast(x.device.type, enabled=False):
+            enlarge = self.to_size.float()
+            field = field + enlarge @ far @ enlarge.T
         line = (torch.arange(size, device=x.device) + 0.5) * 2 / size - 1
         place = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
-        place = place + self.reach * field[:, :2].tanh().permute(0, 2, 3, 1)
+        place = place + self.reach * field[:, :2].permute(0, 2, 3, 1).contiguous().tanh()
         source = pixels[:, None].expand(-1, frames, -1, -1, -1, -1).flatten(0, 2).float()
         moved = F.grid_sample(source, place, mode="bilinear", padding_mode="border", align_corners=False)
         moved = moved.unflatten(0, (batch, frames, count))
@@ -204,6 +211,14 @@ def _pairs(wants: nn.Conv2d, x: Tensor, has: nn.Conv2d, known: Tensor) -> Tensor
     a = wants(x.flatten(0, 1)).unflatten(0, (batch, frames))[:, :, None].expand(-1, -1, count, -1, -1, -1)
     b = has(known.flatten(0, 1)).unflatten(0, (batch, count))[:, None].expand(-1, frames, -1, -1, -1, -1)
     return torch.cat([a, b], dim=3).flatten(0, 2)
+
+
+def _unusable_first(usable: Tensor) -> int:
+    """How many of the first known frames no clip of the batch may use (B, K): nothing is computed for those.
+
+    0 on a GPU, which would have to be waited for.
+    """
+    return 0 if usable.is_cuda else int((usable.amax(0) > 0).float().argmax())
 
 
 class Decoder(nn.Module):
@@ -238,7 +253,10 @@ class Decoder(nn.Module):
             x = block(x, condition)
         usable = valid * (told.known_roles == REFERENCE)
         x_frames = x.unflatten(0, (batch, -1))
-        moved = self.warp(x_frames, known[-1], tokens, known_tokens, told.known, usable).flatten(0, 1)
+        some = slice(_unusable_first(usable), None)
+        moved = self.warp(
+            x_frames, known[-1][:, some], tokens, known_tokens[:, some], told.known[:, some], usable[:, some]
+        ).flatten(0, 1)
         fine = F.pixel_shuffle(self.head(F.silu(x)), 2)
         fine = self.join(torch.cat([fine, moved.to(fine.dtype)], dim=1))
         return self.out(F.silu(fine)).float() + moved

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 class Block(nn.Module):
-    """One layer. Tokens (B, N, D); modulation (B, N, 6·D) already per token."""
+    """One layer. Tokens (B, F, P, D), P places a frame; modulation (B, F, 1, 6·D), one for all places of a frame."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -25,18 +25,18 @@ class Block(nn.Module):
         self.offset = nn.Parameter(torch.zeros(6 * width))
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """X (B, N, D)."""
+        """X (B, F, P, D)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.offset).chunk(6, dim=-1)
         x = x + gate1 * self.attend(_norm(x) * (1 + scale1) + shift1)
         return x + gate2 * self.fc2(F.gelu(self.fc1(_norm(x) * (1 + scale2) + shift2), approximate="tanh"))
 
     def attend(self, x: Tensor) -> Tensor:
-        """Multi-head attention over all N tokens, queries and keys normalised."""
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        """Multi-head attention over all places of all frames, queries and keys normalised."""
+        batch, frames, places, _ = x.shape
+        q, k, v = self.qkv(x).view(batch, frames * places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k = F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
         y = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
-        return self.proj(y.transpose(1, 2).reshape(batch, tokens, width))
+        return self.proj(y.transpose(1, 2).reshape(x.shape))
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -62,10 +62,7 @@ class SpacetimeTransformer(nn.Module):
         """See the class."""
         batch, frames, width, height, wide = features.shape
         x = features.permute(0, 1, 3, 4, 2).reshape(batch, frames, height * wide, width) + self.place
-        modulation = (
-            self.modulate(F.silu(condition))[:, :, None].expand(-1, -1, height * wide, -1).reshape(batch, -1, 6 * width)
-        )
-        x = x.reshape(batch, frames * height * wide, width)
+        modulation = self.modulate(F.silu(condition))[:, :, None]
         for layer in self.layers:
             x = layer(x, modulation)
         return x.view(batch, frames, height, wide, width).permute(0, 1, 4, 2, 3)

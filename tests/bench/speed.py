@@ -1,13 +1,17 @@
 """How fast the networks and the whole pipeline are on this machine, by stage, with peak memory, in one run.
 
-    python tests/bench/speed.py [--device auto] [--sizes 360 720 1080 2160] [--seconds 4] [--peers]
+    python tests/bench/speed.py [--device auto] [--sizes 360 720 1080 2160] [--seconds 6] [--peers] [--video FILE]
+        [--footage DIR]
 
 Times the pixel model alone; with --peers, beside it, stand-ins of two published systems' size, built here from
 published layer counts with random weights (they show cost, not quality). Then a whole dub at each height, each in a
-process of its own so that its peak memory is its own, and the floor: decoding and encoding the same pictures and
-nothing else. Prints a table and then one JSON line; asserts nothing. The footage is a virtual actor, rendered here.
-`cpu_s` counts processor time, which other work on the machine changes little; `factor` is real time over wall time and
-means little on a shared machine.
+process of its own so that its peak memory is its own, after a short dub to warm up, and the floor: decoding and
+encoding the same pictures and nothing else. Prints a table and then one JSON line; asserts nothing. The footage is a
+virtual actor or a given --video, scaled; with --footage it is kept for the next run, and --sizes without a number
+leaves the pipeline out, so that a machine that is shared can be kept to itself for a few minutes at a time
+(--no-network leaves out the network). `cpu_ms_a_frame` counts processor time, which other work on the machine changes
+little; `factor` is real time over wall time and means little on a shared machine. `stages_s` are wall times of stages
+that overlap.
 """
 
 import argparse
@@ -20,12 +24,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import cv2
 import torch
 from torch import Tensor, nn
 
 from data_prep.actors import cast, render_footage
 from lipsync.config import RenderConfig
-from lipsync.media import VideoWriter, probe, read_pictures
+from lipsync.media import VideoWriter, probe, read_frames, read_pictures, read_sound
 from lipsync.model.base import Base, load_base
 from lipsync.model.sampler import SamplerConfig, sample
 from lipsync.render.dub import dub
@@ -209,10 +214,10 @@ def floor(video: Path, out: Path) -> dict[str, float]:
     return {"wall_s": round(time.monotonic() - began, 2), "cpu_s": round(time.process_time() - cpu, 2)}
 
 
-def measure(video: Path, out: Path, device: str) -> dict[str, object]:
-    """A dub and its floor; run in a process of its own."""
+def measure(video: Path, warm: Path, out: Path, device: str) -> dict[str, object]:
+    """A dub and its floor, after one of `warm`; run in a process of its own."""
     base = load_base("base", device)
-    dub(video, video, out, base, RenderConfig(segment_s=1))  # warm: imports, threads, caches
+    dub(warm, warm, out, base, RenderConfig())  # imports, threads, caches
     began, cpu = time.monotonic(), time.process_time()
     result = dub(video, video, out, base, RenderConfig())
     wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
@@ -231,14 +236,61 @@ def measure(video: Path, out: Path, device: str) -> dict[str, object]:
     return found
 
 
+def footage(folder: Path, height: int, seconds: float, like: Path | None) -> Path:
+    """Somebody who speaks, scaled to a height, the beginning of it; made unless it is there.
+
+    Of `like`, or a virtual actor, rendered once at 720 lines.
+    """
+    file = folder / f"{height}_{seconds:g}.mp4"
+    if file.is_file():
+        return file
+    if like is None:
+        like = folder / "actor.mp4"
+        if not like.is_file():
+            render_footage(cast()[1], TEXT, like, size_px=(1280, 720), seed=1)
+    info, sound = probe(like), read_sound(like, end_s=seconds)
+    width = _even(info.width * height / info.height)
+    with VideoWriter(
+        file, width=width, height=height, frame_rate=info.frame_rate, sound=sound, crf=RenderConfig().crf
+    ) as writer:
+        for frame in read_frames(like, end_s=seconds):
+            how = cv2.INTER_AREA if height < info.height else cv2.INTER_CUBIC
+            writer.write(cv2.resize(frame.image, (width, height), interpolation=how))
+    return file
+
+
+def _even(px: float) -> int:
+    return 2 * round(px / 2)
+
+
+def pipeline(args: argparse.Namespace) -> dict[str, object]:
+    """A whole dub at each height, in processes of their own."""
+    found: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.footage or Path(scratch)
+        folder.mkdir(exist_ok=True)
+        warm = footage(folder, 180, 1.0, args.video)
+        for height in args.sizes:
+            video = footage(folder, height, args.seconds, args.video)
+            command = [sys.executable, __file__, "--device", args.device]
+            command += ["--one", video, warm, Path(scratch) / "out.mp4"]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            found[f"dub_{height}p"] = json.loads(done.stdout.splitlines()[-1])
+            print(f"dub {height}p: {found[f'dub_{height}p']}")
+    return found
+
+
 def main() -> None:
     """See the file."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     parser.add_argument("--sizes", type=int, nargs="*", default=[360, 720, 1080, 2160])
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--video", type=Path, help="of somebody who speaks, instead of a virtual actor")
+    parser.add_argument("--footage", type=Path)
     parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--one", type=Path, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--one", type=Path, nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         print(json.dumps(measure(*args.one, args.device)))
@@ -251,23 +303,14 @@ def main() -> None:
         "load": round(os.getloadavg()[0], 1),
         "parameters_m": round(sum(p.numel() for m in (base.shape, base.pixel) for p in m.parameters()) / 1e6, 2),
     }
-    for steps in (1, 2, 4):
+    for steps in () if args.no_network else (1, 2, 4):
         found[f"network_{steps}"] = network(base, steps)
         print(f"network alone, {steps} step(s): {found[f'network_{steps}']}")
     if args.peers:
         for name, values in peers(base.device).items():
             found[name] = values
             print(f"{name}: {values}")
-    with tempfile.TemporaryDirectory() as folder:
-        words = TEXT[: max(12, round(12 * args.seconds))]
-        for height in args.sizes:
-            file = Path(folder) / f"{height}.mp4"
-            render_footage(cast()[1], words, file, size_px=(height * 16 // 9 // 2 * 2, height), seed=1)
-            command = [sys.executable, __file__, "--device", args.device, "--one", file, Path(folder) / "out.mp4"]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found[f"dub_{height}p"] = json.loads(done.stdout.splitlines()[-1])
-            print(f"dub {height}p: {found[f'dub_{height}p']}")
-    print(json.dumps(found))
+    print(json.dumps(found | pipeline(args)))
 
 
 if __name__ == "__main__":

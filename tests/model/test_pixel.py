@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
+from lipsync.model import pixel, sampler
+from lipsync.model.pixel import PREVIOUS, REFERENCE, PixelModel, PixelModelConfig
 from tests.model_helpers import TINY, random_batch, tiny_pixel
 
 
@@ -87,3 +90,59 @@ def test_learns_one_window_by_heart():
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_a_field_is_enlarged_by_a_product_as_bicubic_interpolation_enlarges_it():
+    warp = PixelModel(PixelModelConfig(size_px=64, channels=(8, 16, 16), width=32, depth=1, heads=2)).decoder.warp
+    field = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    wanted = torch.nn.functional.interpolate(field, size=(64, 64), mode="bicubic", align_corners=False)
+    assert torch.allclose(warp.to_size @ field @ warp.to_size.T, wanted, atol=1e-5)
+    assert "decoder.warp.to_size" not in PixelModel(TINY).state_dict()  # older checkpoints load
+
+
+@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+def test_what_is_never_moved_is_left_out_with_the_same_result(monkeypatch, precision):
+    model = tiny_pixel()
+    with torch.no_grad():
+        for parameter in model.decoder.warp.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)) * 0.1)
+    batch = random_batch(frames=2, known=3)
+    roles = torch.tensor([[PREVIOUS, REFERENCE, REFERENCE]])
+    batch = replace(batch, known_roles=roles)
+    x, t = torch.randn(1, 2, 3, 32, 32, generator=torch.Generator().manual_seed(2)), torch.zeros(1)
+
+    def run():
+        with torch.inference_mode(), torch.autocast("cpu", precision, enabled=precision is not None):
+            return model(x, t, batch)
+
+    short = run()
+    monkeypatch.setattr(pixel, "_unusable_first", lambda usable: 0)
+    assert torch.allclose(short, run(), atol=1e-5)
+    assert pixel._unusable_first(torch.tensor([[0.0, 1.0, 0.0]])) == 0
+    monkeypatch.undo()
+    assert pixel._unusable_first(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])) == 1
+    assert pixel._unusable_first(torch.zeros(2, 3)) == 0
+
+
+def test_fast_and_exact_arithmetic_draw_the_same_window(monkeypatch):
+    """What half precision changes is far under what is seen: on a CPU here, on a GPU where there is one."""
+    model, batch = tiny_pixel(), random_batch(frames=2)
+    windows = torch.rand(1, 2, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    drawn = []
+    for fast in (False, True):
+        monkeypatch.setattr(sampler, "fast_bfloat16", lambda device, fast=fast: fast)
+        drawn.append(sampler.sample(model, batch, windows, sampler.SamplerConfig(), torch.Generator().manual_seed(0)))
+    levels = (drawn[0] - drawn[1]).abs() * 127.5
+    assert levels.mean() < 1.0 and levels.max() < 8.0 and not torch.equal(*drawn)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_draws_the_same_window():
+    model, batch = tiny_pixel(), random_batch(frames=2)
+    windows = torch.rand(1, 2, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    here = sampler.sample(model, batch, windows, sampler.SamplerConfig(), torch.Generator().manual_seed(0))
+    there = type(batch)(**{name: value.cuda() for name, value in vars(batch).items()})
+    config, noise = sampler.SamplerConfig(), torch.Generator().manual_seed(0)
+    made = sampler.sample(model.cuda(), there, windows.cuda(), config, noise).cpu()
+    assert (made - here).abs().mean() * 127.5 < 1.0
