@@ -31,13 +31,12 @@ from lipsync.render.blocks import Carry, Start
 from lipsync.render.composite import Compositor
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
-from lipsync.render.idle import IDLE
 from lipsync.render.overlap import Ahead, share_memory
 from lipsync.render.own import with_own_references
 from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
 from lipsync.render.plan import Plan, References, read_references
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
-from lipsync.render.sequence import AnyPicture, Renderer, Sequence
+from lipsync.render.sequence import IDLE, AnyPicture, Renderer, Sequence
 from lipsync.speech.features import mel_at
 from lipsync.types import Sound, VideoInfo
 
@@ -343,7 +342,7 @@ class Production:
             self._warnings.append(f"the sound is {over_s:.2f} s longer than the video and was cut at {length_s:.2f} s")
 
     def _check(self, records: list[Record]) -> None:
-        if records and any(record.rendered for record in records):
+        if any(record.rendered or any(row[2] == IDLE for row in record.passed) for record in records):
             return
         why = ", ".join(sorted({str(row[2]) for record in records for row in record.passed})) or "no picture"
         raise NoFaceError(

@@ -20,6 +20,8 @@ from lipsync.media import Picture
 from lipsync.progress import Progress
 from lipsync.render.composite import Compositor
 from lipsync.render.generate import WindowGenerator
+from lipsync.render.idle import IDLE as IDLE
+from lipsync.render.idle import idle_positions
 from lipsync.render.overlap import Ahead
 from lipsync.render.place import shifted, window_surroundings
 from lipsync.render.plan import Plan
@@ -79,9 +81,9 @@ class Tally:
     passed: list[int] = field(default_factory=list)  # positions
 
 
-def find_runs(plan: Plan, frames: np.ndarray) -> list[Run]:
-    """The runs of a sequence, in order."""
-    able = plan.able[frames]
+def find_runs(plan: Plan, frames: np.ndarray, idle: np.ndarray | None = None) -> list[Run]:
+    """The runs of a sequence, in order; `idle` (N,): positions that are left alone, see idle.py."""
+    able = plan.able[frames] if idle is None else plan.able[frames] & ~idle
 
     def continues(k: int) -> bool:
         return plan.joined(int(frames[k - 1]), int(frames[k]))
@@ -173,7 +175,8 @@ class Renderer:
 
     def _stages(self, images: Iterator[AnyPicture]) -> Iterator[_Made | tuple[int, AnyPicture]]:
         at = 0
-        for run in find_runs(self.plan, self.sequence.frames):
+        idle = idle_positions(self.plan, self.sequence.frames, self.sequence.times_s, self.points)
+        for run in find_runs(self.plan, self.sequence.frames, idle):
             for k in range(at, run.first):
                 yield k, next(images)
             self.generator.reset()
