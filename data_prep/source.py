@@ -199,7 +199,8 @@ def _judged(cuts: list[Cut], sound: Sound, info: VideoInfo, tools: Tools, result
     losers = silent_rivals([c.span for c in found], [float(c.curve.max()) for c in found])
     found = _without(found, losers, "not speaking", result)
     lengths_s = [c.span.end_s - c.span.start_s + gap_s for c in found]
-    sync = file_sync([c.curve for c in found], lengths_s, tools.judge, config.checks.most_drift_frames)
+    shares = [c.speech_share for c in found]
+    sync = file_sync([c.curve for c in found], lengths_s, tools.judge, config.checks.most_drift_frames, shares)
     result.offset_frames, result.offset_score = sync.offset_frames, round(sync.score, 3)
     if abs(sync.offset_frames) >= 1:
         late = "late" if sync.offset_frames > 0 else "early"

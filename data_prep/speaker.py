@@ -38,6 +38,7 @@ _SLOW_S = 0.6
 # A clip is out of sync when its own best lag lies this far from the file's and beats it surely.
 _APART_FRAMES, _APART_S, _LEAST_VOTERS = 4.0, 3.0, 3
 _SAME_TIME_SHARE = 0.5
+_FULL_OF_SPEECH = 0.5  # of a clip's time
 _PART_S, _LEAST_PARTS = 20.0, 3  # of clips, for a part of a file to vote on its own
 
 
@@ -49,7 +50,7 @@ class SyncJudge(Protocol):
     least_score: float  # of a whole file, for its offset to be believed
     least_margin: float  # by which the best lag must beat lag 0
     least_s: float  # of clips in the file
-    alien_score: float  # a file that scores less at every lag over alien_s of clips has somebody else's sound
+    alien_score: float  # a file that scores less at every lag over alien_s of clips full of speech has another's sound
     alien_s: float
     apart_score: float  # of a clip's own best lag, and by how much it must beat the file's, to lie apart
     apart_margin: float
@@ -190,9 +191,18 @@ def _fast(values: np.ndarray, frames: int) -> np.ndarray:
 
 
 def file_sync(
-    curves: Sequence[np.ndarray], lengths_s: Sequence[float], judge: SyncJudge, most_drift_frames: float = 2.5
+    curves: Sequence[np.ndarray],
+    lengths_s: Sequence[float],
+    judge: SyncJudge,
+    most_drift_frames: float = 2.5,
+    speech_shares: Sequence[float] = (),
 ) -> FileSync:
-    """The one offset that a file's clips, in order of time, vote for by length; 0 where the vote is not clear."""
+    """The one offset that a file's clips, in order of time, vote for by length; 0 where the vote is not clear.
+
+    Args:
+        speech_shares: of each clip, the share of time in which something is said; none: all of it. A mouth that rests
+            agrees with no sound, so clips with long pauses are no evidence that the sound is somebody else's.
+    """
     if not len(curves):
         return FileSync(0.0, 0.0)
     parts = part_offsets(curves, lengths_s, judge)
@@ -207,8 +217,11 @@ def file_sync(
     score = float(pooled[best])
     clear = score >= judge.least_score and score - float(pooled[reach]) >= judge.least_margin
     believed = inside and clear and sum(lengths_s) >= judge.least_s
-    if score < judge.alien_score and sum(lengths_s) >= judge.alien_s:
-        return FileSync(0.0, score, frozenset(range(len(curves))))
+    full = [i for i in range(len(curves)) if not len(speech_shares) or speech_shares[i] >= _FULL_OF_SPEECH]
+    if sum(lengths_s[i] for i in full) >= judge.alien_s:
+        best_full = np.average([curves[i] for i in full], axis=0, weights=[lengths_s[i] for i in full]).max()
+        if best_full < judge.alien_score:
+            return FileSync(0.0, score, frozenset(range(len(curves))))
     place, score = (round(place, 2), score) if believed else (0.0, float(pooled[reach]))
     sure = len(curves) >= _LEAST_VOTERS and score >= judge.least_score
     judged = [i for i, length_s in enumerate(lengths_s) if sure and length_s >= _APART_S]

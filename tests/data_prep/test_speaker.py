@@ -82,6 +82,7 @@ def test_sound_of_somebody_else_is_out_of_sync_when_there_is_enough_of_it():
     low = np.random.default_rng(0).uniform(-0.1, 0.08, 25)
     assert file_sync([low] * 4, [6.0] * 4, judge).apart == {0, 1, 2, 3}
     assert file_sync([low], [6.0], judge).apart == set()
+    assert file_sync([low] * 4, [6.0] * 4, judge, speech_shares=[0.2] * 4).apart == set(), "mostly pauses"
     assert file_sync([low] * 4, [6.0] * 4, EnergyJudge()).apart == set()
 
 
