@@ -7,8 +7,9 @@
 with ₀ the base's readings on the same held-out footage: closes is how surely lips close on p, b, m of others' speech,
 idle how much the mouth moves in silence, cross the correlation of the mouth that was made with the one that others'
 speech asks for, sync what the scoring judge says of the two (sync/judge.py). So no step is kept that bought likeness
-with sync; a base that nothing beats scores 0 in pixels. ε and η are what these two readings differ by from one pair of
-held-out clips to the next on one and the same base: without them the noise refused steps that were better in all.
+with sync; a base that nothing beats scores 0 in pixels. Losses of ε and η do not count: both readings are of two
+performances of 1.6 s, from which the judge can be no surer (it gives GRID's s1 0.06 with the base, little more than
+unrelated sound has).
 """
 
 from collections.abc import Sequence
