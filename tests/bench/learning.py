@@ -58,6 +58,9 @@ def main() -> None:
     args = parser.parse_args()
     config, base = settings(args.changes), load_base(args.base, "auto")
     clips, test = usable_clips(args.data, config), list(load_clips(args.test))
+    shared = {c.record.id for c in clips} & {c.record.id for c in test}
+    if shared:  # it happened, and 0.93 came of it
+        parser.error(f"{len(shared)} clips are in both --data and --test, such as {min(shared)}")
     began = time.monotonic()
     if args.part == "shape":
         task: PersonShape | PersonPixels = shape_task(base, clips, test, config)
