@@ -2,12 +2,13 @@
 
 Shape, against the clips' landmarks: correlation and spread of the opening with the clip's own sound; correlation with
 the sound of another clip and with its own sound shuffled in half seconds (both should be near 0); opening in silence
-over the mean opening of speech. Pixels, given the true shape: mean error near the lips, sharpness and flicker there
-against real, and the largest change outside the mask. Judged: whole clips generated, before the scoring sync judge
-(card_judged.py). A base is judged on the people that `pretrain` held out when the
-dataset has them, else on every clip; the card says which.
+over the mean opening of speech; closing on p, b, m of spoken lines whose phonemes are known. Pixels, given the true
+shape: mean error near the lips, sharpness and flicker there against real, and the largest change outside the mask.
+Judged: whole clips generated, before the scoring sync judge (card_judged.py). A base is judged on the people that
+`pretrain` held out when the dataset has them, else on every clip; the card says which.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,21 @@ from lipsync.errors import DatasetError
 from lipsync.model.base import Base, load_base
 from lipsync.model.lora import apply_adapter, load_adapter
 from lipsync.model.sampler import SamplerConfig, sample
-from lipsync.model.speech_to_shape import predict_shape
+from lipsync.model.speech_to_shape import STEP_RATE_HZ, predict_shape
 from lipsync.progress import Progress, Silent
 from lipsync.speech.features import MEL_SILENCE
 from lipsync.sync.judge import judge_file, load_judge
 from lipsync.sync.offset import correlation, find_offset
 from lipsync.training.card_judged import LEAST_S, measure_judged, shuffled_mel
 from lipsync.training.clipstore import Clip, load_clips
+from lipsync.training.foreign import (
+    LEARNED_WITH,
+    SCORED_BY,
+    ForeignSpeech,
+    chance_of_order,
+    closes_on_bilabials,
+    speak_lines,
+)
 from lipsync.training.pixel_task import PixelTask, PixelTaskConfig, laplacian, to_device
 from lipsync.training.pretrain import PretrainConfig, is_held_out
 from lipsync.training.shape_task import ShapeClip, opening_weights, shape_clips
@@ -132,17 +141,31 @@ def measure_shape(base: Base, clips: list[ShapeClip], progress: Progress) -> dic
         for name, value in found.items():
             rows.setdefault(name, []).append(value)
         progress.advance()
-    return {name: _middle(name, values) for name, values in rows.items()}
+    found = {name: _middle(name, values) for name, values in rows.items()}
+    lines = speak_lines(LEARNED_WITH + SCORED_BY)
+    return found | ({"closes_on_p_b_m": measure_closing(base, lines)} if lines else {})
+
+
+def measure_closing(base: Base, lines: Sequence[ForeignSpeech]) -> float:
+    """How surely lips close on p, b, m: the chance that an open vowel of these lines opens wider than one of them."""
+    rows: list[tuple[float, int]] = []
+    for line in lines:
+        times_s = np.arange(int(line.duration_s * STEP_RATE_HZ)) / STEP_RATE_HZ
+        opening = predict_shape(base.shape, line.mel, times_s, base.style) @ opening_weights(base.shape.space)
+        rows += closes_on_bilabials(line, times_s, opening)
+    return round(chance_of_order(rows), 4)
 
 
 def _middle(name: str, values: list[float]) -> float:
     usable = np.array([v for v in values if np.isfinite(v)])
+    if not len(usable):  # a mouth that never moves correlates with nothing
+        return float("nan")
     return round(float(usable.mean() if name.endswith("_share") else np.median(usable)), 4)
 
 
 @torch.inference_mode()
 def measure_pixels(base: Base, clips: list[Clip], progress: Progress) -> dict[str, float]:
-    """The pixel readings over chunks of evenly chosen clips, for 1, 2 and 4 steps."""
+    """The pixel readings over chunks of evenly chosen clips, for 1, 2, 4 and 8 steps."""
     picks = [clips[k] for k in np.unique(np.linspace(0, len(clips) - 1, PIXEL_CLIPS).astype(int))]
     windows = WindowTaskConfig(batch=1, chunk_frames=base.pixel.config.chunk_frames, no_sound_share=0, augment=False)
     rows: dict[str, list[float]] = {}
@@ -152,7 +175,7 @@ def measure_pixels(base: Base, clips: list[Clip], progress: Progress) -> dict[st
         x, batch = task.held_out[0]
         x, batch = x[:1].to(base.device), to_device(_first(batch), base.device)
         near = (task.weight(batch) > 1.5).float()
-        for steps in (1, 2, 4):
+        for steps in (1, 2, 4, 8):
             made = sample(base.pixel, batch, x, SamplerConfig(steps=steps), torch.Generator().manual_seed(0))
             found = {
                 "error_near_lips_grey": 127.5 * float(((made - x).abs() * near).sum() / (3 * near.sum())),

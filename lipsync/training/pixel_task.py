@@ -168,6 +168,19 @@ class PixelTask:
             sharp.append(float((laplacian(made) * near).sum() / (laplacian(x) * near).sum()))
         return {"score": -float(np.mean(errors)), "sharpness": float(np.mean(sharp))}
 
+    @torch.inference_mode()
+    def sheet(self) -> np.ndarray:
+        """Held-out chunks as they are, as made, and what differs: uint8 (3·S, columns, 3), RGB."""
+        self.model.eval()
+        columns = []
+        for x, batch in self.held_out:
+            x, batch = x.to(self.device), to_device(batch, self.device)
+            made = sample(self.model, batch, x, SamplerConfig(), torch.Generator().manual_seed(0))
+            rows = torch.cat([x[:, 0], made[:, 0], (made - x)[:, 0].abs() - 1], 2)  # one frame of each chunk
+            columns += list(rows.clamp(-1, 1))
+        picture = torch.cat(columns, 2).permute(1, 2, 0)
+        return ((picture + 1) * 127.5).round().byte().cpu().numpy()
+
     def export(self, path: Path) -> None:
         """The model alone."""
         save_model(path, self.model, "pixel")

@@ -1,6 +1,7 @@
 """Train the base: shape model, sync judges, offsets of the footage, pixel model. Split by person, never by clip.
 
-RUN/shape/best.safetensors and RUN/pixel/best.safetensors are the results; `publish` makes them a base, in bfloat16.
+RUN/shape/best.safetensors and RUN/pixel/best.safetensors are the results; RUN/pixel/sheet_STEP.png shows held-out
+people at each evaluation (rows: as they are, as made, what differs). `publish` makes them a base, in bfloat16.
 Started several times over (parallel.py), all processes do the same work but for the batches that each draws.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import torch
 
 from lipsync.errors import DatasetError
@@ -159,7 +161,12 @@ def pretrain_pixel(
         reader = LipReader(load_model(judge, "judge", device), shape.space)
     loaded = load_windows(train_clips, offsets), load_windows(held_out, offsets)
     task = PixelTask(model, *loaded, config.pixel_task, reader)
-    return train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress or Silent())
+
+    def show(state: TrainState) -> None:
+        cv2.imwrite(str(run / "pixel" / f"sheet_{state.step:06d}.png"), task.sheet()[:, :, ::-1])
+
+    progress = progress or Silent()
+    return train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress, on_evaluate=show)
 
 
 def pretrain(

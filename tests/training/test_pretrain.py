@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 
+import cv2
 import pytest
 from test_judge import SMALL, TASK
 
@@ -73,6 +74,9 @@ def test_from_a_packed_dataset_to_a_base(dataset, tmp_path, monkeypatch):
     assert set(json.loads((run / "shape" / "offsets.json").read_text())) == names
     rows = [json.loads(line) for line in (run / "pixel" / "log.jsonl").read_text().splitlines()]
     assert any("held_out_score" in row for row in rows)
+    sheet = cv2.imread(str(run / "pixel" / "sheet_000006.png"))
+    size = TINY.size_px
+    assert sheet.shape == (3 * size, 2 * size, 3) and sheet[:size].std() > 5
     publish(run, "mine")
     assert load_base("mine").pixel.config == TINY
     assert load_judge("scorer").config == CONFIG.judges.model
