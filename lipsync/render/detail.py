@@ -35,6 +35,7 @@ _TURNS = 4  # frames in which one close-up takes over from another
 _LIGHTS = (0.75, 1.35)
 _BETTER = 1.25  # another close-up must be this much nearer to take over
 _GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
+_BLURRED = 0.6  # skin of less than this share of its usual texture is blurred by motion
 _GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
 _GHOST_LEVELS = 20.0  # beside the lips: a difference of this much at low frequency is no longer the person's skin
 _MOST_TEAR = 1.0  # a change of the field by this much a pixel takes most of the weight away
@@ -284,7 +285,8 @@ class TextureGain:
 
         out = new + zone·(g − 1)·(new − blur(new)),      g = ⟨|∇²Y| of the old lips⟩ / ⟨|∇²Y| of the new⟩, over time
 
-    A frame that is blurred by motion gives a mouth that is blurred as much.
+    A frame whose skin is suddenly blurred, by motion, gives a mouth that is blurred as much: skin of q times its usual
+    strength, a Gaussian of √((1/q − 1)/2) px over the lips.
     """
 
     def __init__(self, smooth_frames: float = 6.0) -> None:
@@ -294,6 +296,7 @@ class TextureGain:
     def reset(self) -> None:
         """Forget the strengths of the last frames."""
         self.strengths: np.ndarray | None = None
+        self.skin = 0.0
 
     def level(self, frame: np.ndarray, new: np.ndarray, old_lips: np.ndarray, new_lips: np.ndarray) -> np.ndarray:
         """The new patch at the old one's strength.
@@ -309,7 +312,14 @@ class TextureGain:
         self.strengths = found if last is None else self.keep * last + (1 - self.keep) * found
         gain = float(np.clip(self.strengths[0] / max(self.strengths[1], 1e-3), *_GAINS)) - 1
         soft = cv2.GaussianBlur(new, (0, 0), _GAIN_BLUR_PX)
-        return new + cv2.merge([gain * new_lips] * 3) * (new - soft)
+        out = new + cv2.merge([gain * new_lips] * 3) * (new - soft)
+        skin = _strength(grey, 1 - np.maximum(old_lips, new_lips))
+        share = skin / max(self.skin, 1e-3)
+        self.skin = skin if self.skin == 0 else self.keep * self.skin + (1 - self.keep) * skin
+        if 0 < skin and share < _BLURRED:
+            soft = cv2.GaussianBlur(out, (0, 0), float(np.sqrt((1 / max(share, 0.1) - 1) / 2)))
+            out += cv2.merge([new_lips] * 3) * (soft - out)
+        return out
 
 
 def _strength(grey: np.ndarray, weight: np.ndarray) -> float:

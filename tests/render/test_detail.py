@@ -185,3 +185,21 @@ def test_texture_is_brought_to_the_strength_of_the_frame_and_not_beyond_its_limi
     assert strength(TextureGain().level(frame, flat, everywhere, everywhere)) < 0.2 * strength(frame)
     nowhere = np.zeros((64, 64), np.float32)
     assert np.array_equal(TextureGain().level(frame, softer, everywhere, nowhere), softer)
+
+
+def test_a_frame_blurred_by_motion_gets_a_mouth_that_is_blurred_too():
+    rng = np.random.default_rng(8)
+    sharp = np.clip(rng.normal(120, 14, (64, 64, 1)).repeat(3, 2), 0, 255).astype(np.uint8)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 1.2)
+    lips = np.zeros((64, 64), np.float32)
+    lips[20:44, 16:48] = 1
+    mouth = sharp[::-1].astype(np.float32)  # a sharp mouth from elsewhere
+
+    def strength(image):
+        return np.abs(cv2.Laplacian(np.asarray(image, np.float32)[24:40, 20:44].mean(2), cv2.CV_32F)).mean()
+
+    gain = TextureGain()
+    before = [strength(gain.level(sharp, mouth.copy(), lips, lips)) for _ in range(8)]
+    during = strength(gain.level(blurred, mouth.copy(), lips, lips))
+    after = strength(gain.level(sharp, mouth.copy(), lips, lips))
+    assert during < 0.5 * before[-1] and after > 0.8 * before[-1]
