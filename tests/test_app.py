@@ -22,7 +22,14 @@ def test_the_page_builds_on_an_empty_home(tmp_path):
     page = build_app(Studio(tmp_path))
     assert isinstance(page, gr.Blocks)
     labels = {getattr(block, "label", None) for block in page.blocks.values()}
-    assert {"Person", "What shall be said", "Minutes to learn", "Link of a video"} <= labels
+    assert {
+        "Person",
+        "What shall be said",
+        "Minutes to learn",
+        "Link of a video",
+        "Into which language",
+        "Sentences",
+    } <= labels
     assert list(tmp_path.iterdir()) == []
 
 

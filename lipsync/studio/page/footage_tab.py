@@ -23,7 +23,9 @@ def add_footage_tab(frame: Frame) -> None:
             prepare = gr.Button("Prepare", variant="primary")
         with gr.Column(min_width=300):
             report = gr.HTML()
-    pictures = gr.Gallery(label="Kept: the mouth's window of each clip", columns=6, height="auto", buttons=[])
+    pictures = gr.Gallery(
+        label="Kept: the mouth's window of each clip", columns=6, height=240, object_fit="contain", buttons=[]
+    )
     files.upload(told(lambda name, paths: _bring(frame, name, paths)), [frame.who, files], [files, listed])
     fetch.click(told(lambda name, url: _fetch(frame, name, url)), [frame.who, link], frame.card)
     prepare.click(told(lambda name: _prepare(frame, name)), frame.who, frame.card)

@@ -88,7 +88,8 @@ def footage_report(report: Mapping[str, Any]) -> str:
         return empty("Not prepared yet. After Prepare, this shows what can be learned from and why the rest cannot.")
     kept_s, all_s = 60 * report["minutes_kept"], 60 * report["minutes_in"]
     share = 100 * kept_s / all_s if all_s else 0
-    head = f"<p><b>{report['clips']} clips kept</b>: {format_s(kept_s)} of {format_s(all_s)} ({share:.0f} %).</p>"
+    clips = "1 clip" if report["clips"] == 1 else f"{report['clips']} clips"
+    head = f"<p><b>{clips} kept</b>: {format_s(kept_s)} of {format_s(all_s)} ({share:.0f} %).</p>"
     rows = [(reason, format_s(60 * minutes)) for reason, minutes in report["minutes_dropped"].items()]
     dropped = table(rows, ("Dropped because", "Time")) if rows else "<p>Nothing was dropped.</p>"
     warnings = [(w["about"], f"{w['found']}. {w['advice']}") for w in report["warnings"][:8]]
