@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP, mouth_opening
+from lipsync.render.lips import usual_lips
 from lipsync.render.own import skin_colour
 
 _CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser from the model
@@ -95,6 +96,7 @@ class DetailMover:
         edge = np.linspace(0, size_px - 1, 5)[:-1]
         sides = [np.stack([edge, 0 * edge], 1), np.stack([size_px - 1 - edge, 0 * edge + size_px - 1], 1)]
         self.border = np.concatenate([*sides, *[side[:, ::-1] for side in sides]])
+        self.usual = None if closeups is None else usual_lips(closeups.windows, closeups.points)
         self.reset()
 
     def reset(self) -> None:
@@ -136,6 +138,7 @@ class DetailMover:
         apart = apart - apart.mean(1, keepdims=True)
         distance = np.linalg.norm(apart, axis=-1).mean(-1)
         distance += _OPENING * np.abs(mouth_opening(self.closeups.points) - mouth_opening(wanted))
+        distance[~self.usual] += 2 * _FAR_PX  # a hand or a microphone is not to be shown again
         best = int(distance.argmin())
         if self.picked < 0 or distance[self.picked] > _BETTER * distance[best] + 0.2:
             self.picked = best
@@ -316,7 +319,7 @@ class TextureGain:
         skin = _strength(grey, 1 - np.maximum(old_lips, new_lips))
         share = skin / max(self.skin, 1e-3)
         self.skin = skin if self.skin == 0 else self.keep * self.skin + (1 - self.keep) * skin
-        if 0 < skin and share < _BLURRED:
+        if skin > 0 and share < _BLURRED:
             soft = cv2.GaussianBlur(out, (0, 0), float(np.sqrt((1 / max(share, 0.1) - 1) / 2)))
             out += cv2.merge([new_lips] * 3) * (soft - out)
         return out

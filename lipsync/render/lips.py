@@ -21,6 +21,8 @@ _LOWER = [
 _LEAST_PX = 8.0  # of a lip's area, window px: less is not seen well enough
 _MOST_LEVELS = 24.0
 _SOFT_PX = 1.2  # of the mask, at a window of 128 px
+_ODD_LEVELS = 28.0  # lips whose colour lies this far from the person's usual are covered, or in another light
+_LEAST_WINDOWS = 4  # fewer do not say what is usual
 _SUBPIXEL = 4  # bits
 
 
@@ -58,8 +60,31 @@ class LipColour:
         return out
 
     def _mask(self, outline: np.ndarray) -> np.ndarray:
-        """uint8 (S, S), 1 within an outline (P, 2) px."""
-        mask = np.zeros((self.size_px,) * 2, np.uint8)
-        corners = np.rint(outline * 2**_SUBPIXEL).astype(np.int32)
-        cv2.fillPoly(mask, [corners], 1, shift=_SUBPIXEL)
-        return mask
+        return outline_mask(outline, self.size_px)
+
+
+def outline_mask(outline: np.ndarray, size_px: int) -> np.ndarray:
+    """uint8 (S, S), 1 within an outline (P, 2) px."""
+    mask = np.zeros((size_px, size_px), np.uint8)
+    corners = np.rint(outline * 2**_SUBPIXEL).astype(np.int32)
+    cv2.fillPoly(mask, [corners], 1, shift=_SUBPIXEL)
+    return mask
+
+
+def usual_lips(windows: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """In which windows of one person the lips have their usual colours, nothing lies over them: bool (R,).
+
+    Args:
+        windows: uint8 (R, S, S, 3). points: (R, 31, 2) px.
+    """
+    if len(windows) < _LEAST_WINDOWS:
+        return np.ones(len(windows), bool)
+    size = windows.shape[1]
+    colours = np.array(
+        [
+            [cv2.mean(window, outline_mask(mouth[part], size))[:3] for part in (_UPPER, _LOWER)]
+            for window, mouth in zip(windows, points, strict=True)
+        ]
+    )
+    apart = np.abs(colours - np.median(colours, axis=0)).mean(2).max(1)
+    return apart <= _ODD_LEVELS

@@ -11,7 +11,7 @@ from lipsync.faces.template import HEAD
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.composite import Compositor, lips_of
 from lipsync.render.detail import DetailMover, TextureGain
-from lipsync.render.lips import LipColour
+from lipsync.render.lips import LipColour, usual_lips
 
 MOUTH_PX = (HEAD[MOUTH, :2] * 45 + [64, 20]).astype(np.float32)
 
@@ -115,6 +115,16 @@ def test_a_close_up_with_the_wanted_mouth_is_shown_in_the_light_of_the_frame_and
     assert np.abs(out[:25] - made[:25]).max() == 0
     far = Known(known.fine, known.windows, lowered(40.0)[None])
     assert np.array_equal(DetailMover(128, far).with_seen(made, true, mouths), made)
+
+
+def test_a_close_up_with_a_finger_on_the_lips_is_never_shown():
+    mouths = np.stack([lowered(y) for y in (0.0, 3.0, 6.0, 9.0, 12.0)])
+    windows = np.stack([with_mouth(skin(9), mouth, (150, 60, 60)) for mouth in mouths])
+    x, y = np.rint(mouths[2][[18, 19, 20]].mean(0)).astype(int)
+    cv2.circle(windows[2], (int(x), int(y)), 14, (230, 190, 160), -1)
+    assert usual_lips(windows, mouths).tolist() == [True, True, False, True, True]
+    mover = DetailMover(128, Known(np.zeros((5, 256, 256, 3), np.uint8), windows, mouths))
+    assert mover.pick(mouths[2]) in (1, 3)
 
 
 def test_another_close_up_takes_over_within_some_frames():
