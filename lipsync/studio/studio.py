@@ -209,8 +209,12 @@ class Studio:
         """The person's last job, running or over; None when there was none since the program started."""
         if not name:
             return None
-        job_id = self.jobs.latest(self.person(name).folder.name)
-        return self.jobs.snapshot(job_id) if job_id else None
+        folder = self.person(name).folder
+        job_id = self.jobs.latest(folder.name)
+        if job_id is None:
+            return None
+        job = self.jobs.snapshot(job_id)
+        return replace(job, error=job.error.replace(f"{folder}/", ""))  # a creator need not know where it lies
 
     def stop(self, name: str) -> None:
         """Stop the person's job."""

@@ -14,7 +14,7 @@ from lipsync.studio.page.speak_tab import add_other_speech
 from lipsync.studio.studio import read_account
 
 HEAD = ["From", "To", "Who", "Original", "Translation", "How it fits"]
-WIDTHS: list[str | int] = ["8%", "8%", "10%", "27%", "32%", "15%"]
+WIDTHS: list[str | int] = ["84px", "84px", "90px", "230px", "300px", "170px"]
 BACKGROUNDS = [
     ("kept, as well as it can be", "auto"),
     ("turned down while somebody speaks", "duck"),
@@ -31,7 +31,7 @@ STEPS = (
 def add_dub_tab(frame: Frame) -> None:
     """Build the tab."""
     desk = DubDesk(frame.studio)
-    which = gr.Dropdown(label="Dub", choices=[("A new dub", NEW)], value=NEW)
+    which = gr.Dropdown(label="Dub", choices=[("A new dub", NEW)], value=NEW, allow_custom_value=True)
     with gr.Row() as fresh:
         video = gr.File(label="The video", file_types=["video"], min_width=260, height=200)
         with gr.Column(min_width=260):

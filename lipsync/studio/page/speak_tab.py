@@ -20,7 +20,7 @@ def add_speak_tab(frame: Frame) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             text = gr.Textbox(label="What shall be said", lines=4, placeholder="Type here. [pause 0.5] makes a pause.")
-            template = gr.Dropdown(label="Head and body from", choices=[])
+            template = gr.Dropdown(label="Head and body from", choices=[], allow_custom_value=True)
             voice, recording, settings = _how()
             speak = gr.Button("Speak", variant="primary")
         with gr.Column(min_width=300):
@@ -43,12 +43,14 @@ def add_other_speech(frame: Frame) -> None:
 
 def add_watch(frame: Frame) -> None:
     """The finished videos: choose, watch, download, and what each says of itself."""
-    which = gr.Dropdown(label="Finished videos", choices=[])
+    which = gr.Dropdown(label="Finished videos", choices=[], allow_custom_value=True)  # the last person's, for once
     video = gr.Video(label="Watch", interactive=False, buttons=["download"])
     account = gr.HTML()
     measure = gr.Button("Measure", visible=False)
     shown = [video, account, measure]
-    gr.on([which.change, frame.ended.change], told(_watch), which, shown, show_progress="hidden")
+    gr.on(
+        [which.change, frame.ended.change], told(lambda path: _watch(frame, path)), which, shown, show_progress="hidden"
+    )
     measure.click(told(lambda name, path: _measure(frame, name, path)), [frame.who, which], frame.card)
     frame.show(lambda name: _finished(frame, name), [which])
 
@@ -95,8 +97,8 @@ def _finished(frame: Frame, name: str | None) -> Any:
     return gr.Dropdown([(path.stem, str(path)) for path in videos], value=str(videos[0]) if videos else None)
 
 
-def _watch(path: str | None) -> tuple[Any, str, Any]:
-    if not path:
+def _watch(frame: Frame, path: str | None) -> tuple[Any, str, Any]:
+    if not path or not Path(path).resolve().is_relative_to(frame.studio.home.resolve()):
         return (
             gr.Video(None, visible=False),
             empty("Nothing made yet: your video appears here."),
