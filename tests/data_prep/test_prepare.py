@@ -1,5 +1,4 @@
 import itertools
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +97,8 @@ def test_a_run_that_was_stopped_anywhere_ends_the_same(two_talks, dataset, tmp_p
     assert content(tmp_path / "d") == content(dataset[0])
 
 
-# Dies for good (no clean-up, as by kill -9) before its n-th change to a file.
+# Prepares in forked processes that die for good (no clean-up, as by kill -9) before their n-th change to a file; prints
+# for every folder how often that happened. All is imported before the first fork.
 KILLED = """
 import os, sys, signal
 from pathlib import Path
@@ -106,47 +106,57 @@ sys.path[:0] = {paths!r}
 import planted_faces
 from data_prep.pipeline import prepare
 from data_prep.speaker import EnergyJudge
-left = {changes}
-def count(event, args):
-    global left
-    name = str(args[0]) if args else ""
-    changes = event in ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir")
-    if (changes or event == "open" and "r" not in str(args[1] or "rw")) and {out!r} in name:
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(count)
-prepare([Path({footage!r})], Path({out!r}), detector=planted_faces.PlantedDetector(), judge=EnergyJudge())
+
+def die_at(changes, out):
+    left = changes
+    def count(event, args):
+        nonlocal left
+        name = str(args[0]) if args else ""
+        changes = event in ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir")
+        if (changes or event == "open" and "r" not in str(args[1] or "rw")) and out in name:
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(count)
+    prepare([Path({footage!r})], Path(out), detector=planted_faces.PlantedDetector(), judge=EnergyJudge())
+    os._exit(0)
+
+for out, moments in {jobs!r}:
+    killed = 0
+    for changes in moments:
+        child = os.fork() or die_at(changes, out)
+        killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    print(killed, flush=True)
 """
 
 
-def run_and_kill(footage, out, changes):
+def kill_runs(footage, jobs):
+    """Start to prepare into each folder, as often as it has moments, and die there; returns how often each died."""
     paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-    code = KILLED.format(paths=paths, changes=changes, out=str(out), footage=str(footage))
-    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=240).returncode
+    code = KILLED.format(paths=paths, footage=str(footage), jobs=[(str(out), list(m)) for out, m in jobs])
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=1800)
+    return [int(line) for line in done.stdout.split()]
 
 
-@pytest.mark.parametrize("changes", [4, 17, 33])
-def test_a_run_that_was_killed_ends_the_same(two_talks, dataset, tmp_path, changes):
-    assert run_and_kill(two_talks, tmp_path / "d", changes) == -signal.SIGKILL, "killed too late"
-    assert not (tmp_path / "d" / "manifest.jsonl").exists()
-    run(two_talks, tmp_path / "d")
-    assert content(tmp_path / "d") == content(dataset[0])
+def test_a_run_that_was_killed_ends_the_same(two_talks, dataset, tmp_path):
+    jobs = [(tmp_path / f"d{changes}", [changes]) for changes in (4, 17, 33)]
+    assert kill_runs(two_talks, jobs) == [1, 1, 1], "killed too late"
+    for out, _ in jobs:
+        assert not (out / "manifest.jsonl").exists()
+        run(two_talks, out)
+        assert content(out) == content(dataset[0])
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("part", range(5))
-def test_runs_killed_at_twenty_random_moments_end_the_same(part, two_talks, dataset, tmp_path):
-    rng, killed = np.random.default_rng([4, part]), 0
-    while killed < 4:
-        out = tmp_path / f"d{killed}"
-        while run_and_kill(two_talks, out, int(rng.integers(1, 45))) == -signal.SIGKILL:
-            killed += 1
-            if rng.random() < 0.5:
-                break
+@pytest.mark.timeout(1800)
+def test_runs_killed_at_twenty_random_moments_end_the_same(two_talks, dataset, tmp_path):
+    """Some folders once, some two or three times before they are finished."""
+    rng = np.random.default_rng(4)
+    jobs = [(tmp_path / f"d{number}", rng.integers(1, 40, rng.integers(1, 4)).tolist()) for number in range(12)]
+    assert sum(kill_runs(two_talks, jobs)) >= 20
+    for out, moments in jobs:
         run(two_talks, out)
-        assert content(out) == content(dataset[0]), f"after {killed} kills"
+        assert content(out) == content(dataset[0]), f"killed at {moments}"
 
 
 def test_other_thresholds_look_at_no_picture_again_and_other_cuts_find_no_face_again(two_talks, tmp_path, monkeypatch):
