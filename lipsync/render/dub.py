@@ -53,11 +53,10 @@ def dub(
         mouth_video: take the mouth's shapes from the landmarks of this video instead of from the sound.
         detector: instead of the one that `config` names.
         stream: write a fragmented MP4 as it comes; `out` may then be "-", standard output. Nothing can be resumed.
-        pieces: a folder in which finished pieces stay, for the next render of this video: what a changed sound does
-            not touch is not rendered again. About as large as the output.
+        pieces: a folder in which finished pieces stay, for the next sound; see pieces.py. Not used with `stream`.
 
     Raises:
-        UsageError: neither speech nor another video's mouth; `pieces` with `stream`, or a folder of other things.
+        UsageError: neither speech nor another video's mouth; `pieces` holds other things.
         NoFaceError: no usable face, or several and no choice.
         MediaError: not a video, a photo, or damaged.
         SpeechError: empty sound.
@@ -71,8 +70,8 @@ def dub(
     info = probe(video)
     if info.is_still:
         raise MediaError(f"{video}: a photo has no length to dub; use say, which lets a photo speak")
-    heard = listen(given)
-    detector, size_px = detector or open_detector(config.detector, look=True), base.pixel.config.size_px
+    heard, size_px = listen(given), base.pixel.config.size_px
+    detector = detector or open_detector(config.detector, look=True)
     supply, copied = _sound_of(given, mouth_video, video)
     shapes = None if mouth_video is None else follow_mouth(mouth_video, video, base, config, detector)
     frames = max(1, round((config.first_s if stream else config.segment_s) * info.frame_rate))

@@ -29,8 +29,8 @@ from lipsync.speech.features import (
     SPEECH_LEVEL_DB,
     frame_levels_db,
     gated_loudness_db,
-    level,
     log_mel,
+    loudness_db,
     mel_at,
     mono_16k,
 )
@@ -40,7 +40,7 @@ ALIKE = 5  # of the pool, so many nearest in pose compete by mouth opening
 REFERENCE_GAP_FRAMES = 4  # as in training: a reference lies at least this far from the frames being generated
 BLOCK_S, CONTEXT_S = 30.0, 3.0
 LEVEL_BLOCK_S = 30.0
-GAIN_STEP_DB = 1.0
+GAIN_STEP_DB = 3.0  # half of it off changes mouth shapes by 3 % of their spread
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,12 @@ class Heard:
         return self
 
 
-def whole_gain_db(loudness_db: float) -> float:
-    """What brings a sound to the level of speech, to the next GAIN_STEP_DB: an edited sentence seldom changes it."""
-    return round(min(SPEECH_LEVEL_DB - loudness_db, MAX_GAIN_DB) / GAIN_STEP_DB) * GAIN_STEP_DB
+def _gain(level_db: float) -> np.float32:
+    """What brings a sound to the level of speech, in steps of GAIN_STEP_DB: an edited sentence seldom changes it."""
+    if not np.isfinite(level_db):
+        return np.float32(1)
+    steps = round(min(SPEECH_LEVEL_DB - level_db, MAX_GAIN_DB) / GAIN_STEP_DB)
+    return np.float32(10 ** (steps * GAIN_STEP_DB / 20))
 
 
 class HeardFile:
@@ -80,7 +83,7 @@ class HeardFile:
             levels.append(frame_levels_db(mono_16k(self._sound(at, max(end, at + 0.05)))))
             at = end
         loudness = gated_loudness_db(np.concatenate(levels))
-        self.gain = 10 ** (whole_gain_db(loudness) / 20) if np.isfinite(loudness) else 1.0
+        self.gain = _gain(loudness)
         self.is_silent = not np.isfinite(loudness)
 
     def part(self, start_s: float, end_s: float) -> Heard:
@@ -88,7 +91,7 @@ class HeardFile:
         first = max(self.start_s, start_s - CONTEXT_S - 0.5)
         first = self.start_s + np.floor((first - self.start_s) * MEL_RATE_HZ) / MEL_RATE_HZ
         sound = self._sound(first, max(first + 0.1, min(end_s + CONTEXT_S + 0.5, self.supply.end_s)))
-        return Heard(log_mel(Sound(sound.samples * np.float32(self.gain), sound.sample_rate_hz)), float(first))
+        return Heard(log_mel(Sound(sound.samples * self.gain, sound.sample_rate_hz)), float(first))
 
     def _sound(self, start_s: float, end_s: float) -> Sound:
         return Sound(self.supply.part(start_s, end_s), self.supply.rate, start_s)
@@ -100,7 +103,8 @@ def hear(sound: Sound | None) -> Heard:
         return Heard(np.full((1, MELS), MEL_SILENCE, np.float32), 0.0)
     if not len(sound.samples):
         raise SpeechError("the sound is empty (0 samples); give a file with speech in it")
-    return Heard(log_mel(level(sound)), sound.start_s)
+    gain = _gain(loudness_db(sound))
+    return Heard(log_mel(Sound(sound.samples * gain, sound.sample_rate_hz)), sound.start_s)
 
 
 def listen(given: Sound | Path | None) -> Heard | HeardFile:

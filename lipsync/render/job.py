@@ -159,7 +159,7 @@ class Production:
         share_memory()
         begun = time.monotonic()
         place = Path(tempfile.mkdtemp(prefix="lipsync-")) / "stream" if self.stream else self.out
-        pieces = Pieces(place, self.key, self.folder)
+        pieces = Pieces(place, self.key, None if self.stream else self.folder)
         try:
             records = self._render(pieces, parts, pictures)
             self._check(records)

@@ -106,7 +106,7 @@ class Pieces:
         if carry is not None:
             values |= {f"carry_{f.name}": np.asarray(getattr(carry, f.name)) for f in fields(carry)}
         with self.path(record.number).with_suffix(".npz").open("wb") as target:
-            np.savez(target, allow_pickle=False, **values)
+            np.savez_compressed(target, allow_pickle=False, **values)
         _write(self.path(record.number).with_suffix(".json"), json.dumps(asdict(record)).encode())
 
     def order(self, number: int) -> Sequence:
