@@ -115,6 +115,8 @@ def test_what_is_spoken(text, said):
 
 def test_files(tmp_path):
     for name in ("a.srt", "a.vtt"):
+        write_subtitles(tmp_path / name, [Cue(0, 1, "नमस्ते 🎉")])
+        assert "नमस्ते 🎉".encode() in (tmp_path / name).read_bytes()  # UTF-8, as players expect
         write_subtitles(tmp_path / name, HELLO)
         assert read_subtitles(tmp_path / name).cues == HELLO
     (tmp_path / "w.srt").write_bytes(PLAIN.encode("utf-16"))
