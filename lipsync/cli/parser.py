@@ -205,7 +205,6 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", help="which base model")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.mp4")
     parser.add_argument("--stream", action="store_true", help='write as it comes, in fragments; --out "-": to stdout')
-    parser.add_argument("--report", type=Path, metavar="HTML", help="a page about the render: sync, frames, times")
     parser.add_argument(
         "--report", type=Path, metavar="HTML", help="write a page about the render: sync, frames, times"
     )
