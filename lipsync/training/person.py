@@ -73,7 +73,7 @@ class PersonShape(ShapeTask):
         self.styles = styles
         nn.init.zeros_(styles.weight)  # start as the base's average person
         self.scored, self.foreign_weight = scored, foreign_weight
-        self.lines = lines if teacher is not None and foreign_weight else ()
+        self.lines: Sequence[ForeignSpeech] = lines if teacher is not None and foreign_weight else ()
         self.taught = [self._opening(teacher, line.mel, None) for line in self.lines if teacher is not None]
         self.start: dict[str, float] | None = None
 
