@@ -18,8 +18,8 @@ import numpy as np
 
 from lipsync.faces.align import JAW, OUTER_LIP
 from lipsync.model.pixel import PixelModelConfig
-from lipsync.render.detail import Closeups, Detail, DetailMover, TextureGain, low_pass, soft_hulls
-from lipsync.render.lips import LipColour
+from lipsync.render.detail import Closeups, Detail, DetailMover, low_pass, soft_hulls
+from lipsync.render.lips import LipColour, TextureGain
 from lipsync.render.place import enlarged, shifted
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom (exclusive), px

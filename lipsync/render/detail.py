@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP, mouth_opening
-from lipsync.render.lips import usual_lips
+from lipsync.render.lips import mean_of_channels, usual_lips
 from lipsync.render.own import skin_colour
 
 _CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser from the model
@@ -35,9 +35,6 @@ _OPENING = 0.5  # what a difference in opening counts beside that: closed must b
 _TURNS = 4  # frames in which one close-up takes over from another
 _LIGHTS = (0.75, 1.35)
 _BETTER = 1.25  # another close-up must be this much nearer to take over
-_GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
-_BLURRED = 0.6  # skin of less than this share of its usual texture is blurred by motion
-_GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
 _GHOST_LEVELS = 20.0  # beside the lips: a difference of this much at low frequency is no longer the person's skin
 _MOST_TEAR = 1.0  # a change of the field by this much a pixel takes most of the weight away
 
@@ -62,7 +59,10 @@ def low_pass(window: np.ndarray) -> np.ndarray:
 
 
 class Closeups(Protocol):
-    """References in finer pixels: fine uint8 (R, n·S, n·S, 3), windows uint8 (R, S, S, 3), points (R, 31, 2) px."""
+    """References in finer pixels: fine uint8 (R, n·S, n·S, 3), windows uint8 (R, S, S, 3), points (R, 31, 2) px.
+
+    tracks (R,): whose they are; another track may be another person.
+    """
 
     @property
     def fine(self) -> np.ndarray:
@@ -77,6 +77,11 @@ class Closeups(Protocol):
     @property
     def points(self) -> np.ndarray:
         """Their mouths' points."""
+        ...
+
+    @property
+    def tracks(self) -> np.ndarray:
+        """Their tracks."""
         ...
 
 
@@ -96,7 +101,11 @@ class DetailMover:
         edge = np.linspace(0, size_px - 1, 5)[:-1]
         sides = [np.stack([edge, 0 * edge], 1), np.stack([size_px - 1 - edge, 0 * edge + size_px - 1], 1)]
         self.border = np.concatenate([*sides, *[side[:, ::-1] for side in sides]])
-        self.usual = None if closeups is None else usual_lips(closeups.windows, closeups.points)
+        self.usual = np.zeros(0, bool) if closeups is None else np.zeros(len(closeups.points), bool)
+        for number in () if closeups is None else np.unique(closeups.tracks):
+            own = closeups.tracks == number
+            self.usual[own] = usual_lips(closeups.windows[own], closeups.points[own])
+        self.track: int | None = None  # of the frames to come; None: the only one
         self.reset()
 
     def reset(self) -> None:
@@ -139,6 +148,8 @@ class DetailMover:
         distance = np.linalg.norm(apart, axis=-1).mean(-1)
         distance += _OPENING * np.abs(mouth_opening(self.closeups.points) - mouth_opening(wanted))
         distance[~self.usual] += 2 * _FAR_PX  # a hand or a microphone is not to be shown again
+        if self.track is not None:
+            distance[self.closeups.tracks != self.track] += 4 * _FAR_PX  # nor another person's mouth
         best = int(distance.argmin())
         if self.picked < 0 or distance[self.picked] > _BETTER * distance[best] + 0.2:
             self.picked = best
@@ -276,59 +287,6 @@ def _whole(field: np.ndarray) -> np.ndarray:
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Between points (A, 2) and (B, 2): (A, B)."""
     return np.hypot(a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1])
-
-
-def mean_of_channels(image: np.ndarray) -> np.ndarray:
-    """float32 (h, w, C) → (h, w)."""
-    return cv2.transform(image, np.full((1, image.shape[2]), 1 / image.shape[2], np.float32))
-
-
-class TextureGain:
-    """Brings the lips' texture to the strength that the frame's own lips have: what moving and blending lost.
-
-        out = new + zone·(g − 1)·(new − blur(new)),      g = ⟨|∇²Y| of the old lips⟩ / ⟨|∇²Y| of the new⟩, over time
-
-    A frame whose skin is suddenly blurred, by motion, gives a mouth that is blurred as much: skin of q times its usual
-    strength, a Gaussian of √((1/q − 1)/2) px over the lips.
-    """
-
-    def __init__(self, smooth_frames: float = 6.0) -> None:
-        self.keep = float(np.exp(-1 / smooth_frames))
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the strengths of the last frames."""
-        self.strengths: np.ndarray | None = None
-        self.skin = 0.0
-
-    def level(self, frame: np.ndarray, new: np.ndarray, old_lips: np.ndarray, new_lips: np.ndarray) -> np.ndarray:
-        """The new patch at the old one's strength.
-
-        Args:
-            frame: uint8 (h, w, 3), the patch as it was.
-            new: float32 (h, w, 3).
-            old_lips, new_lips: float32 (h, w), 0…1.
-        """
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        found = np.array([_strength(grey, old_lips), _strength(mean_of_channels(new), new_lips)])
-        last = self.strengths
-        self.strengths = found if last is None else self.keep * last + (1 - self.keep) * found
-        gain = float(np.clip(self.strengths[0] / max(self.strengths[1], 1e-3), *_GAINS)) - 1
-        soft = cv2.GaussianBlur(new, (0, 0), _GAIN_BLUR_PX)
-        out = new + cv2.merge([gain * new_lips] * 3) * (new - soft)
-        skin = _strength(grey, 1 - np.maximum(old_lips, new_lips))
-        share = skin / max(self.skin, 1e-3)
-        self.skin = skin if self.skin == 0 else self.keep * self.skin + (1 - self.keep) * skin
-        if skin > 0 and share < _BLURRED:
-            soft = cv2.GaussianBlur(out, (0, 0), float(np.sqrt((1 / max(share, 0.1) - 1) / 2)))
-            out += cv2.merge([new_lips] * 3) * (soft - out)
-        return out
-
-
-def _strength(grey: np.ndarray, weight: np.ndarray) -> float:
-    """Mean |∇²Y| under a weight, grey levels."""
-    edges = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
-    return float(np.vdot(edges, weight)) / max(float(weight.sum()), 1.0)
 
 
 def soft_hulls(outlines: list[np.ndarray], size_px: int, grow_px: float, soft_px: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Lips keep their own colour: what the model draws paler, darker or redder than the person's lips is brought back.
+"""Lips keep their own colour and texture: what the model draws paler, darker or redder is brought back.
 
     made + Σ_part m(part)·mean over time of (⟨true⟩ over the old lip − ⟨made⟩ over the new lip)
 
@@ -23,6 +23,9 @@ _MOST_LEVELS = 24.0
 _SOFT_PX = 1.2  # of the mask, at a window of 128 px
 _ODD_LEVELS = 28.0  # lips whose colour lies this far from the person's usual are covered, or in another light
 _LEAST_WINDOWS = 4  # fewer do not say what is usual
+_GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
+_GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
+_BLURRED = 0.6  # skin of less than this share of its usual texture is blurred by motion
 _SUBPIXEL = 4  # bits
 
 
@@ -88,3 +91,56 @@ def usual_lips(windows: np.ndarray, points: np.ndarray) -> np.ndarray:
     )
     apart = np.abs(colours - np.median(colours, axis=0)).mean(2).max(1)
     return apart <= _ODD_LEVELS
+
+
+class TextureGain:
+    """Brings the lips' texture to the strength that the frame's own lips have: what moving and blending lost.
+
+        out = new + zone·(g − 1)·(new − blur(new)),      g = ⟨|∇²Y| of the old lips⟩ / ⟨|∇²Y| of the new⟩, over time
+
+    A frame whose skin is suddenly blurred, by motion, gives a mouth that is blurred as much: skin of q times its usual
+    strength, a Gaussian of √((1/q − 1)/2) px over the lips.
+    """
+
+    def __init__(self, smooth_frames: float = 6.0) -> None:
+        self.keep = float(np.exp(-1 / smooth_frames))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the strengths of the last frames."""
+        self.strengths: np.ndarray | None = None
+        self.skin = 0.0
+
+    def level(self, frame: np.ndarray, new: np.ndarray, old_lips: np.ndarray, new_lips: np.ndarray) -> np.ndarray:
+        """The new patch at the old one's strength.
+
+        Args:
+            frame: uint8 (h, w, 3), the patch as it was.
+            new: float32 (h, w, 3).
+            old_lips, new_lips: float32 (h, w), 0…1.
+        """
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        found = np.array([_strength(grey, old_lips), _strength(mean_of_channels(new), new_lips)])
+        last = self.strengths
+        self.strengths = found if last is None else self.keep * last + (1 - self.keep) * found
+        gain = float(np.clip(self.strengths[0] / max(self.strengths[1], 1e-3), *_GAINS)) - 1
+        soft = cv2.GaussianBlur(new, (0, 0), _GAIN_BLUR_PX)
+        out = new + cv2.merge([gain * new_lips] * 3) * (new - soft)
+        skin = _strength(grey, 1 - np.maximum(old_lips, new_lips))
+        share = skin / max(self.skin, 1e-3)
+        self.skin = skin if self.skin == 0 else self.keep * self.skin + (1 - self.keep) * skin
+        if skin > 0 and share < _BLURRED:
+            soft = cv2.GaussianBlur(out, (0, 0), float(np.sqrt((1 / max(share, 0.1) - 1) / 2)))
+            out += cv2.merge([new_lips] * 3) * (soft - out)
+        return out
+
+
+def _strength(grey: np.ndarray, weight: np.ndarray) -> float:
+    """Mean |∇²Y| under a weight, grey levels."""
+    edges = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
+    return float(np.vdot(edges, weight)) / max(float(weight.sum()), 1.0)
+
+
+def mean_of_channels(image: np.ndarray) -> np.ndarray:
+    """float32 (h, w, C) → (h, w)."""
+    return cv2.transform(image, np.full((1, image.shape[2]), 1 / image.shape[2], np.float32))

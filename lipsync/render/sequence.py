@@ -207,6 +207,7 @@ class Renderer:
     def _paste(self, made: _Made) -> Iterator[AnyPicture]:
         if made.begins:
             self.compositor.reset()
+            self.compositor.mover.track = int(self.plan.track[self.sequence.frames[made.first]])
         part = slice(made.first, made.first + len(made.pictures))
         mouths = np.stack([self.plan.points[self.sequence.frames[part]], self.points[part]])
         for k, (picture, look) in enumerate(zip(made.pictures, made.looks, strict=True)):

@@ -10,8 +10,8 @@ from lipsync.faces.align import JAW, MOUTH, OUTER_LIP, crop_window
 from lipsync.faces.template import HEAD
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.composite import Compositor, lips_of
-from lipsync.render.detail import DetailMover, TextureGain
-from lipsync.render.lips import LipColour, usual_lips
+from lipsync.render.detail import DetailMover
+from lipsync.render.lips import LipColour, TextureGain, usual_lips
 
 MOUTH_PX = (HEAD[MOUTH, :2] * 45 + [64, 20]).astype(np.float32)
 
@@ -21,6 +21,11 @@ class Known:
     fine: np.ndarray
     windows: np.ndarray
     points: np.ndarray
+    whose: tuple = ()
+
+    @property
+    def tracks(self):
+        return np.array(self.whose) if self.whose else np.zeros(len(self.points), int)
 
 
 def skin(seed=0, size=128):
@@ -115,6 +120,19 @@ def test_a_close_up_with_the_wanted_mouth_is_shown_in_the_light_of_the_frame_and
     assert np.abs(out[:25] - made[:25]).max() == 0
     far = Known(known.fine, known.windows, lowered(40.0)[None])
     assert np.array_equal(DetailMover(128, far).with_seen(made, true, mouths), made)
+
+
+def test_another_persons_mouth_is_not_shown_even_if_it_is_the_wanted_one():
+    true, wanted = skin(3), lowered(8.0)
+    windows = np.stack([with_mouth(true, wanted, (0, 0, 200)), with_mouth(true, lowered(30.0), (200, 0, 0))])
+    known = Known(np.zeros((2, 256, 256, 3), np.uint8), windows, np.stack([wanted, lowered(30.0)]), (0, 1))
+    made, mouths = true.astype(np.float32), np.stack([MOUTH_PX, wanted])
+    mover = DetailMover(128, known)
+    mover.track = 1
+    assert np.array_equal(mover.with_seen(made, true, mouths), made)
+    mover.track = 0
+    mover.reset()
+    assert not np.array_equal(mover.with_seen(made, true, mouths), made)
 
 
 def test_a_close_up_with_a_finger_on_the_lips_is_never_shown():
