@@ -130,7 +130,7 @@ def test_files(tmp_path):
         write_subtitles(tmp_path / "a.txt", HELLO)
 
 
-SCRIPTS = "aZ9.,!?'éñßøЖяשלםعربيहिन्दी中文かなกิ한글🎉👩‍👩‍👧 \n\u200f\u202b"
+SCRIPTS = "->aZ9.,!?'éñßøЖяשלםعربيहिन्दी中文かなกิ한글🎉👩‍👩‍👧 \n\u200f\u202b"
 TEXTS = st.text(st.sampled_from(SCRIPTS), min_size=1, max_size=40).map(clean).filter(bool)
 
 
@@ -148,6 +148,13 @@ def test_what_is_written_comes_back(cues, newline, bom):
         text = ("\ufeff" if bom else "") + form(cues).replace("\n", newline)
         found = parse_subtitles(text).cues
         assert [(c.start_s, c.end_s, c.text) for c in found] == [(c.start_s, c.end_s, c.text) for c in cues]
+
+
+def test_a_text_cannot_pass_for_a_time_line():
+    said = "00:00:05,000 --> 00:00:06,000"
+    for form in (format_srt, format_vtt):
+        found = parse_subtitles(form([Cue(1, 2, f"a\n{said}\nb"), HELLO[1]])).cues
+        assert [cue.text for cue in found] == [f"a\n{said.replace('-->', '→')}\nb", "Bye"]
 
 
 @settings(max_examples=80, deadline=None)
