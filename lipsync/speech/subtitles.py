@@ -178,7 +178,8 @@ def _cue(start_s: float, end_s: float, body: list[str], is_vtt: bool) -> Cue:
 def clean(text: str) -> str:
     """As it can stand in a cue: no empty line, no arrow, no space around a line."""
     rows = (row.strip() for row in re.split(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]", text.replace("\0", "")))
-    return re.sub(r"-+>", "→", "\n".join(row for row in rows if row))
+    text = re.sub(r"-+>", "→", "\n".join(row for row in rows if row))
+    return re.sub(r"(?<=\d)[ \t]*(?:[–—]>|→|&gt;)[ \t]*(?=\d)", " ⇒ ", text)  # else two times are a time line
 
 
 def spoken(text: str) -> str:

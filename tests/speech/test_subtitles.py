@@ -154,7 +154,7 @@ def test_a_text_cannot_pass_for_a_time_line():
     said = "00:00:05,000 --> 00:00:06,000"
     for form in (format_srt, format_vtt):
         found = parse_subtitles(form([Cue(1, 2, f"a\n{said}\nb"), HELLO[1]])).cues
-        assert [cue.text for cue in found] == [f"a\n{said.replace('-->', '→')}\nb", "Bye"]
+        assert [cue.text for cue in found] == [f"a\n{said.replace('-->', '⇒')}\nb", "Bye"]
 
 
 @settings(max_examples=80, deadline=None)
