@@ -101,10 +101,11 @@ class DetailMover:
         edge = np.linspace(0, size_px - 1, 5)[:-1]
         sides = [np.stack([edge, 0 * edge], 1), np.stack([size_px - 1 - edge, 0 * edge + size_px - 1], 1)]
         self.border = np.concatenate([*sides, *[side[:, ::-1] for side in sides]])
-        self.usual = np.zeros(0, bool) if closeups is None else np.zeros(len(closeups.points), bool)
-        for number in () if closeups is None else np.unique(closeups.tracks):
-            own = closeups.tracks == number
-            self.usual[own] = usual_lips(closeups.windows[own], closeups.points[own])
+        self.usual = np.zeros(0 if closeups is None else len(closeups.points), bool)
+        if closeups is not None:
+            for number in np.unique(closeups.tracks):
+                own = closeups.tracks == number
+                self.usual[own] = usual_lips(closeups.windows[own], closeups.points[own])
         self.track: int | None = None  # of the frames to come; None: the only one
         self.reset()
 

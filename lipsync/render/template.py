@@ -61,11 +61,11 @@ def calm_stretch(plan: Plan, length_s: float) -> tuple[int, int]:
         for count in sorted({most, *(n for n in (round(s * rate) for s in LENGTHS_S) if n < most)}):
             bounced = (count - 1) / rate < length_s - 1e-6
             first = run.first + _calmest(rest[run.first : run.last], count)
-            ends = (first, first + count)
+            last = first + count
             if bounced:
-                ends = _settled(speed, *ends, round(min(SETTLE_S * rate, count / 8)))
-            seconds = max(ends[1] - ends[0], 1) / rate
-            found.append((float(rest[ends[0] : ends[1]].mean()) + bounced * _TURN / seconds, *ends))
+                first, last = _settled(speed, first, last, round(min(SETTLE_S * rate, count / 8)))
+            seconds = max(last - first, 1) / rate
+            found.append((float(rest[first:last].mean()) + bounced * _TURN / seconds, first, last))
     _, first, last = min(found)
     return first, last
 

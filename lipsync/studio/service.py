@@ -120,9 +120,11 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
     if order.report is not None:
         from lipsync.render.report import write_report
 
-        said = {} if speech is None else {"words": speech.words, "phonemes": speech.phonemes}
+        words, phonemes = ([], []) if speech is None else (speech.words, speech.phonemes)
         source = order.template if order.dub else None
-        write_report(order.report, result, config, base, **said, source=source, progress=progress)
+        write_report(
+            order.report, result, config, base, words=words, phonemes=phonemes, source=source, progress=progress
+        )
     return result
 
 
