@@ -68,7 +68,6 @@ def test_good_footage_is_kept_without_a_word(prepared):
     ("fault", "reason"),
     [
         ("hand", "mouth covered"),
-        ("caption", "text over the mouth"),
         ("doubled", "repeated frames"),
         ("upside_down", "upside down"),
         ("still", "still picture"),
@@ -88,7 +87,6 @@ def test_what_cannot_be_learned_from_is_dropped_with_its_reason(prepared, fault,
         ("music", "music"),
         ("telephone", "telephone sound"),
         ("clipped", "clipped sound"),
-        ("second_voice", "second voice"),
     ],
 )
 def test_faulty_sound_is_flagged_and_scores_less(prepared, fault, flag):
