@@ -1,13 +1,12 @@
 """The lips' stage: the renderer hears the new voices alone, without music or noise, and leaves lips.mp4.
 
-It is done again when voices, video, models or settings change; a new background or loudness changes no picture. One
-that was stopped goes on with the piece in which it stopped, and after an edited sentence only the pieces that it
-touches are rendered: they stay in lips/ (lipsync/render/pieces.py).
+It is done again when voices, video, models (an adapter learned anew is one) or settings change; a new background or
+loudness changes no picture. One that was stopped goes on with the piece in which it stopped, and after an edited
+sentence only the pieces that it touches are rendered: they stay in lips/ (lipsync/render/pieces.py).
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from lipsync.dubbing.order import DubOrder
 from lipsync.model.base import Base
 from lipsync.progress import Progress
 from lipsync.render.dub import dub
+from lipsync.render.pieces import job_key
 
 LIPS, ACCOUNT = "lips.mp4", "lips.json"
 
@@ -25,7 +25,7 @@ def render_lips(
 ) -> dict[str, Any]:
     """Render unless lips.mp4 is there for the same voices. Returns the renderer's account."""
     base = open_base()
-    inputs = [video_id, content(folder["speech.wav"]), base.hash, base.person, asdict(order.render)]
+    inputs = [video_id, content(folder["speech.wav"]), job_key(base, order.render, order.video)]
 
     def make() -> None:
         result = dub(

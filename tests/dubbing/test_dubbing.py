@@ -3,6 +3,7 @@
 What changes between runs is planted: an edited sentence, an edited file, a stop in the middle.
 """
 
+import copy
 import json
 import shutil
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "render"))
 from drawn_people import DrawnDetector, noise_speech, speaking, tiny_base, write_video
@@ -117,6 +119,15 @@ def test_nothing_is_done_twice(scene, done, base, tmp_path):
     folder = copy_of(done, tmp_path)
     again = dub_into(order(scene, folder), lambda: base)
     assert again.stages_made == [] and again.sentences_spoken == 0 and again.warnings == []
+
+
+def test_an_adapter_learned_anew_renders_the_lips_again(scene, done, base, tmp_path):
+    """The base's hash and the person's name stay; weights, as after more learning, do not."""
+    folder = copy_of(done, tmp_path)
+    learned = replace(base, pixel=copy.deepcopy(base.pixel))
+    with torch.no_grad():
+        next(learned.pixel.parameters()).add_(0.1)
+    assert dub_into(order(scene, folder), lambda: learned).stages_made == ["lips"]
 
 
 def test_one_edited_sentence_speaks_only_its_own(scene, done, base, tmp_path):
