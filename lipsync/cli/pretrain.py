@@ -52,7 +52,7 @@ def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "config.json").write_text(json.dumps(to_mapping(config), indent=2) + "\n", encoding="utf-8")
     shown = progress if first else Silent()
-    shown = Deadline(shown, args.stop_after) if args.stop_after else shown
+    shown = Deadline(shown, args.stop_after) if args.stop_after and first else shown  # the others follow
     try:
         state = learn_base(
             args.data, args.out, config, start=args.start, resume=args.resume, device=device, progress=shown

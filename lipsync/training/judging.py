@@ -12,7 +12,7 @@ from lipsync.progress import Progress
 from lipsync.sync.judge import JUDGES, crop_mouths, judge_sync
 from lipsync.training.clipstore import Clip
 from lipsync.training.judge_task import JudgeTask, JudgeTaskConfig, judge_clips, judge_side
-from lipsync.training.loop import LoopConfig, train
+from lipsync.training.loop import LoopConfig, begun, train
 from lipsync.training.shape_task import ShapeClip
 
 
@@ -37,8 +37,10 @@ def learn_judges(
     config: JudgesConfig,
     progress: Progress,
     device: str = "cpu",
+    *,
+    resume: bool = False,
 ) -> None:
-    """RUN/supervisor/best.safetensors and RUN/scorer/best.safetensors.
+    """RUN/supervisor/best.safetensors and RUN/scorer/best.safetensors; with `resume`, from where they are.
 
     Raises:
         DatasetError: one of them has nobody to learn from.
@@ -51,7 +53,8 @@ def learn_judges(
             raise DatasetError(f"the {which} has no clip to learn from; add footage of more named people")
         torch.manual_seed(config.loop.seed + number)
         task = JudgeTask(Judge(config.model).to(device), judge_clips(own, space, size, offsets_s), scored, config.task)
-        train(task, replace(config.loop, seed=config.loop.seed + number), run / which, progress=progress)
+        loop, folder = replace(config.loop, seed=config.loop.seed + number), run / which
+        train(task, loop, folder, resume=resume and begun(folder), progress=progress)
 
 
 def in_sync(

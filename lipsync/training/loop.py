@@ -17,13 +17,15 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lipsync.errors import Cancelled, CheckpointError, LipsyncError
 from lipsync.progress import Progress, Silent
 from lipsync.training.parallel import current
+
+STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def train(
     progress.advance(state.step)
     loop.draw_ahead(state)
     begun, saved_s = time.monotonic() - state.seconds, state.seconds
-    late = False
+    late = state.seconds > config.minutes * 60
     while state.step < state.steps and not late and not _patience_is_over(state, loop.every(state), config.patience):
         result = loop.step(state)
         state.step += 1
@@ -139,14 +141,15 @@ def train(
         if measured or (config.save_every_s and state.seconds - saved_s > config.save_every_s):
             loop.save(state)
             saved_s = state.seconds
-        try:
-            progress.advance(1, f"loss {value:.4f}")
-        except Cancelled:
-            loop.save(state)
-            raise
+        loop.tell(state, progress, f"loss {value:.4f}")
     loop.processes.wait()
     progress.done(f"best score {state.best_score:.4f} at step {state.best_step}")
     return state
+
+
+def begun(run: Path) -> bool:
+    """Whether there is a state to resume from."""
+    return (run / STATE).is_file()
 
 
 def _patience_is_over(state: TrainState, every: int, patience: int) -> bool:
@@ -196,6 +199,18 @@ class _Loop:
         """What this process draws the batch of a step with."""
         place = [self.processes.rank] if self.processes.rank else []
         return np.random.default_rng([self.config.seed, step, *place])
+
+    def tell(self, state: TrainState, progress: Progress, note: str) -> None:
+        """One step done. Stopped by the user, all processes save and stop after the same step."""
+        stopped = None
+        try:
+            progress.advance(1, note)
+        except Cancelled as error:
+            stopped = error
+        if self.processes.agree(float(stopped is not None)):
+            self.save(state)
+            self.processes.wait()
+            raise stopped or Cancelled("the first process was stopped")
 
     def draw_ahead(self, state: TrainState) -> None:
         """Tell a task that can draw batches ahead of their steps which ones will come."""
@@ -283,26 +298,28 @@ class _Loop:
         def write() -> None:
             try:
                 save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"state": json.dumps(asdict(state))})
-                part.replace(self.run / "state.safetensors")
+                part.replace(self.run / STATE)
             finally:
                 part.unlink(missing_ok=True)
 
         self._written(write, state)
 
     def restore(self) -> TrainState:
-        path = self.run / "state.safetensors"
+        path = self.run / STATE
         if not path.is_file():
             raise CheckpointError(f"{path}: nothing to resume; start without --resume")
         tensors = load_file(path)
         if {n for n in tensors if n.startswith("live.")} != {f"live.{n}" for n in self.weights}:
             raise CheckpointError(f"{path} is of another model than the one being trained; start without --resume")
         self._put({n: tensors[f"live.{n}"] for n in self.weights})
-        self.average = {n: tensors[f"average.{n}"] for n in self.weights}
+        self.average = {n: tensors[f"average.{n}"].to(p.device) for n, p in self.weights.items()}
         for name, p in self.weights.items():
             keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{k}.{name}" in tensors]
             if keys:  # a weight that has had no gradient yet has no state
-                self.optimizer.state[p] = {k: tensors[f"optimizer.{k}.{name}"] for k in keys}
-        state = TrainState(**json.loads(_metadata(path)["state"]))
+                held = {k: tensors[f"optimizer.{k}.{name}"] for k in keys}
+                self.optimizer.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in held.items()}
+        with safe_open(path, framework="pt") as file:
+            state = TrainState(**json.loads(file.metadata()["state"]))
         if self.processes.first:
             self._forget_after(state.step)
         return state
@@ -320,13 +337,6 @@ class _Loop:
         part = path.with_suffix(".part")
         part.write_text("".join(kept))
         part.replace(path)
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return file.metadata() or {}
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:

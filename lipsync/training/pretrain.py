@@ -23,7 +23,7 @@ from lipsync.progress import Progress, Silent
 from lipsync.sync.judge import JUDGES, judge_file
 from lipsync.training.clipstore import Clip, ClipRecord
 from lipsync.training.judging import JudgesConfig, in_sync, learn_judges
-from lipsync.training.loop import LoopConfig, TrainState, train
+from lipsync.training.loop import LoopConfig, TrainState, begun, train
 from lipsync.training.packed import load_any
 from lipsync.training.parallel import current
 from lipsync.training.pixel_task import LipReader, PixelTask, PixelTaskConfig
@@ -56,6 +56,7 @@ class PretrainConfig:
 GPU = PretrainConfig(
     pixel_task=PixelTaskConfig(windows=WindowTaskConfig(batch=48, foreign_share=0.25), workers=14),
     shape_task=ShapeTaskConfig(batch=64),
+    judges=JudgesConfig(loop=replace(JudgesConfig().loop, minutes=2)),
     shape_loop=LoopConfig(minutes=3, learning_rate=2e-3, ema_decay=0.998, evaluations=5),
     pixel_loop=LoopConfig(
         minutes=22, learning_rate=1.5e-3, warmup_steps=300, evaluations=12, save_every_s=120, ema_decay=0.9995
@@ -92,9 +93,17 @@ def split(clips: Iterable[Clip], config: PretrainConfig) -> tuple[list[Clip], li
 
 
 def pretrain_shape(
-    datasets: list[Path], run: Path, config: PretrainConfig, progress: Progress | None = None, device: str = "cpu"
+    datasets: list[Path],
+    run: Path,
+    config: PretrainConfig,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    *,
+    resume: bool = False,
 ) -> float:
     """Learn the shape model in rounds; after each the footage's sound offsets are corrected. Returns the best score.
+
+    With `resume`, what RUN holds of it is taken up where it was.
 
     The judges are learned before the last round, which so hears every clip in sync. RUN/shape/best.safetensors,
     RUN/shape/offsets.json: seconds added to each clip's sound times, RUN/judge/{supervisor,scorer}/best.safetensors.
@@ -114,11 +123,13 @@ def pretrain_shape(
     for part in range(config.shape_rounds):
         if part and part == config.shape_rounds - 1:
             offsets = _offsets(task, as_found)
-            learn_judges(train_clips, held_out, space, offsets, run / "judge", config.judges, progress, device)
-            judge = load_model(run / "judge" / "supervisor" / "best.safetensors", "judge", device)
+            judges = run / "judge"
+            learn_judges(train_clips, held_out, space, offsets, judges, config.judges, progress, device, resume=resume)
+            judge = load_model(judges / "supervisor" / "best.safetensors", "judge", device)
             for clips, found in ((task.train_clips, train_clips), (task.held_out, long_enough)):
                 clips[:] = in_sync(judge, clips, found, as_found, config.judges.least_confidence)
-        state = train(task, loop, run / "shape" / f"round{part}", progress=progress)
+        folder = run / "shape" / f"round{part}"
+        state = train(task, loop, folder, resume=resume and begun(folder), progress=progress)
         if part < config.shape_rounds - 1:
             task.correct_offsets(task.train_clips)
             task.correct_offsets(task.held_out)
@@ -185,8 +196,8 @@ def pretrain(
     """
     config = config or PretrainConfig()
     if not (resume and (run / "shape" / "best.safetensors").is_file()):
-        pretrain_shape(datasets, run, config, progress, device)
-    resume = resume and (run / "pixel" / "state.safetensors").is_file()
+        pretrain_shape(datasets, run, config, progress, device, resume=resume)
+    resume = resume and begun(run / "pixel")
     return pretrain_pixel(datasets, run, config, resume=resume, start=start, device=device, progress=progress)
 
 

@@ -21,6 +21,8 @@ import numpy as np, torch
 from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
+from lipsync.errors import Cancelled
+from lipsync.progress import Silent
 from lipsync.training.loop import LoopConfig, StepResult, train
 from lipsync.training.parallel import current, join, leave
 
@@ -45,9 +47,25 @@ class Line:
     def export(self, path):
         save_file({k: v.contiguous() for k, v in self.model.state_dict().items()}, path)
 
+class StopsTheFirst(Silent):
+    done = 0
+
+    def advance(self, amount=1.0, note=""):
+        self.done += amount
+        if current().first and self.done >= 6:
+            raise Cancelled("enough")
+
 join("cpu")
-task = Line()
-state = train(task, LoopConfig(steps=20, learning_rate=0.05, warmup_steps=2, evaluations=2), Path(sys.argv[1]))
+task, run = Line(), Path(sys.argv[1])
+loop = LoopConfig(steps=20, learning_rate=0.05, warmup_steps=2, evaluations=2)
+if len(sys.argv) > 2:
+    try:
+        train(task, loop, run, progress=StopsTheFirst())
+    except Cancelled as stopped:
+        print(current().rank, task.calls, stopped, flush=True)
+    task = Line()
+    task.calls = 6
+state = train(task, loop, run, resume=len(sys.argv) > 2)
 task.export(f"{sys.argv[1]}/of{current().rank}.safetensors")
 print(current().rank, task.evaluated, state.best_score, state.best_step, flush=True)
 leave()
@@ -60,27 +78,40 @@ def _free_port() -> str:
         return str(free.getsockname()[1])
 
 
-def _start(script: Path, run: Path, rank: int = 0, count: int = 1, port: str = "0") -> subprocess.Popen[str]:
+def _start(
+    script: Path, run: Path, rank: int = 0, count: int = 1, port: str = "0", *more: str
+) -> subprocess.Popen[str]:
     told = {"RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | told
     return subprocess.Popen(
-        [sys.executable, str(script), str(run)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, str(script), str(run), *more],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
-def test_two_processes_take_the_step_that_one_takes_with_both_batches(tmp_path):
-    script, port = tmp_path / "worker.py", _free_port()
+def test_two_processes_take_the_steps_that_one_takes_with_both_batches_and_stop_together(tmp_path):
+    script, ports = tmp_path / "worker.py", (_free_port(), _free_port())
     script.write_text(WORKER)
-    for name in ("one", "two"):
+    for name in ("one", "two", "cut"):
         (tmp_path / name).mkdir()
-    started = [_start(script, tmp_path / "one"), *(_start(script, tmp_path / "two", r, 2, port) for r in range(2))]
+    started = [
+        _start(script, tmp_path / "one"),
+        *(_start(script, tmp_path / "two", r, 2, ports[0]) for r in range(2)),
+        *(_start(script, tmp_path / "cut", r, 2, ports[1], "stop") for r in range(2)),
+    ]
     said = [process.communicate(timeout=400)[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], "\n".join(said)
+    assert [process.returncode for process in started] == [0] * 5, "\n".join(said)
     alone = load_file(tmp_path / "one" / "of0.safetensors")
-    a, b = (load_file(tmp_path / "two" / f"of{rank}.safetensors") for rank in range(2))
+    a, b, c = (
+        load_file(tmp_path / name) for name in ("two/of0.safetensors", "two/of1.safetensors", "cut/of1.safetensors")
+    )
     for name in alone:
-        assert (a[name] == b[name]).all()
+        assert (a[name] == b[name]).all() and (a[name] == c[name]).all()
         assert (a[name] - alone[name]).abs().max() < 1e-5
+    assert "0 6 enough" in said[3] and "1 6 the first process was stopped" in said[4]
     assert said[1].split()[-4:] == ["0", "2", "2.0", "20"]
     assert said[2].split()[-4:] == ["1", "0", "2.0", "20"], "the second process does not measure, and knows the result"
     rows = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
