@@ -114,6 +114,7 @@ class DetailMover:
         self.corrections: dict[int, np.ndarray] = {}
         self.picked, self.distance_px = -1, np.inf
         self.shares: dict[int, float] = {}
+        self.begun = False  # the first frame of a run shows its close-up at once, later ones come and go slowly
         self.shown = np.zeros((self.size_px,) * 2, np.float32)  # how much of a place is a close-up's
         self.sheet: Sheet | None = None
         self.lows: dict[int, np.ndarray] = {}
@@ -175,9 +176,10 @@ class DetailMover:
         row = self.pick(wanted)
         trust = float(np.clip((_FAR_PX - self.distance_px) / (_FAR_PX - _NEAR_PX), 0, 1))
         for known in sorted({row, *self.shares}):
-            goal, now = trust * (known == row), self.shares.get(known, trust if not self.shares else 0.0)
+            goal, now = trust * (known == row), self.shares.get(known, 0.0 if self.begun else trust)
             self.shares[known] = now + float(np.clip(goal - now, -1 / _TURNS, 1 / _TURNS))
         self.shares = {known: share for known, share in self.shares.items() if share > 0}
+        self.begun = True
         lips = soft_hulls([wanted[OUTER_LIP]], size, size / 64, size / 64)
         here = skin_colour(true, mouths[0])
         out, self.shown = made, np.zeros((size, size), np.float32)

@@ -159,6 +159,19 @@ def test_another_close_up_takes_over_within_some_frames():
     assert steps.max() < 0.4 * (blue[-1] - blue[1]) and steps.min() > -5
 
 
+def test_a_close_up_that_faded_out_comes_back_within_some_frames():
+    true, near = skin(3), lowered(1.0)
+    seen = with_mouth(true, near, (200, 0, 0))
+    mover = DetailMover(128, Known(np.zeros((1, 256, 256, 3), np.uint8), seen[None], near[None]))
+    x, y = np.rint(near[OUTER_LIP].mean(0)).astype(int)
+    red = []
+    for wanted in [near, *[lowered(40.0)] * 8, *[near] * 8]:
+        out = mover.with_seen(true.astype(np.float32), true, np.stack([MOUTH_PX, wanted]))
+        red.append(float(out[y, x, 0] - out[y, x, 1]))
+    assert red[0] == pytest.approx(red[-1], abs=5) and red[8] < red[0] - 100
+    assert np.diff(red[8:]).max() < 0.4 * (red[-1] - red[8])
+
+
 def test_lips_keep_their_own_colour_upper_and_lower_apart_and_nothing_else_changes():
     true = skin(5)
     new, made = lowered(6.0), skin(5).astype(np.float32)
