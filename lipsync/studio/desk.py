@@ -17,6 +17,7 @@ from lipsync.studio.dubs import (
     DubProject,
     create_dub,
     find_dub,
+    parse_time,
     read_rows,
     save_dub,
     save_rows,
@@ -24,6 +25,8 @@ from lipsync.studio.dubs import (
 )
 from lipsync.studio.people import Person
 from lipsync.studio.studio import Studio, write_account
+
+NEAR_S = 0.002  # times are kept in thousandths
 
 
 class DubDesk:
@@ -117,11 +120,7 @@ class DubDesk:
     def retake(self, name: str, key: str, table: Sequence[Sequence[Any]], number: int, recording: str | None) -> None:
         """Start saying one sentence of the table anew, by its voice or by a recording, to be heard at once."""
         person, dub = self._keep(name, key, table, {})
-        spoken = [row for row in read_rows(dub) if row.text]
-        rows = read_rows(dub)
-        if not 1 <= number <= len(rows) or not rows[number - 1].text:
-            raise PersonError(f"row {number} of the table holds nothing to say")
-        place = spoken.index(rows[number - 1]) + 1
+        place = _place(dub, table, number)
         more: dict[str, Any] = {"recordings": {place: Path(recording)}} if recording else {"again": (place,)}
 
         def work(progress: Progress) -> None:
@@ -147,3 +146,16 @@ class DubDesk:
         return service.dub_into(
             dub.source, dub.result, wanted | more, models, {}, progress, person=person, loaded=self.studio.models
         )
+
+
+def _place(dub: DubProject, table: Sequence[Sequence[Any]], number: int) -> int:
+    """Which sentence of the dub, counted from 1, a row of the table as it is shown is. Raises PersonError for none."""
+    text = str(table[number - 1][4] or "").strip() if 1 <= number <= len(table) else ""
+    if text:
+        start_s = parse_time(str(table[number - 1][0]).strip(), f"row {number}")
+        spoken = [row for row in read_rows(dub) if row.text]
+        near = [k for k, row in enumerate(spoken, start=1) if abs(row.start_s - start_s) < NEAR_S]
+        same = [k for k in near if spoken[k - 1].text.split() == text.split()]
+        if near:
+            return (same or near)[0]
+    raise PersonError(f"row {number} of the table holds nothing to say")

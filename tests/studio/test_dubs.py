@@ -134,6 +134,24 @@ def test_one_sentence_said_again_by_a_recording_and_by_its_voice(desk, clip, tmp
         desk.retake("Anna", key, table, 5, None)
 
 
+def test_the_row_that_is_shown_is_said_again(desk, clip, monkeypatch):
+    """Rows are put in anywhere, and some are empty: the page's numbers are those of its table."""
+    key, asked = desk.create("Anna", str(clip), "", "es"), []
+    monkeypatch.setattr(desk, "_run", lambda *_, **more: asked.append(more.get("again") or more["recordings"]))
+    table = [
+        ["1.6", "2.6", "", "", "Hola a todos.", ""],
+        ["", "", "", "", "", ""],
+        ["0:00.30", "0:00.70", "", "", "Buenos  días.", ""],
+        ["0.8", "1.1", "", "", "Sí.", ""],
+    ]
+    for number in (1, 3, 4):
+        desk.retake("Anna", key, table, number, "own.wav" if number == 4 else None)
+        over(desk)
+    assert asked == [(3,), (1,), {2: Path("own.wav")}]
+    with pytest.raises(PersonError, match="row 2 of the table holds nothing"):
+        desk.retake("Anna", key, table, 2, None)
+
+
 def test_subtitles_that_are_brought_fill_the_table(desk, clip, tmp_path):
     key = desk.create("Anna", str(clip), "", "hi")
     write_subtitles(tmp_path / "hi.srt", [Cue(0.3, 1.1, "नमस्ते।", "ANNA"), Cue(1.6, 2.6, "[music]")])
