@@ -111,21 +111,21 @@ class Dub:
         order = self.order
         voices = choose_voices(new, self.original, order.voice, order.voices, order.reference)
         takes = Takes(self.folder, voices, order.speed)
-        for number in order.again:
-            takes.forget(number, new.segments)
-        for number, path in order.recordings.items():
-            takes.record(number, new.segments, path)
         natural_s = speak_all(takes, new.segments, self.progress)
         placements = self.fitted(new, natural_s)
-        again = self.words.reworded(new, natural_s, placements)
-        if again != new:
-            new, natural_s = again, speak_all(takes, again.segments, self.progress)
+        by_hand = {k for k, s in enumerate(new.segments) if takes.take(k + 1, s).own}
+        heard = self.words.reworded(new, natural_s, placements, by_hand)
+        for number in order.again:
+            takes.forget(number, heard.segments)
+        for number, path in order.recordings.items():
+            takes.record(number, heard.segments, path)
+        if heard != new or order.again or order.recordings:
+            new, natural_s = heard, speak_all(takes, heard.segments, self.progress)
             placements = self.fitted(new, natural_s)
         self.warnings += fit_warnings(placements)
         how = self.background(placements)
         self.speech(takes, new, placements)
-        heard = self.mix()
-        return Voiced(new, voices, natural_s, placements, how, heard, takes.spoken)
+        return Voiced(new, voices, natural_s, placements, how, self.mix(), takes.spoken)
 
     def fitted(self, new: Transcript, natural_s: list[float]) -> list[Placement]:
         """Where each sentence goes."""

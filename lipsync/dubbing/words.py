@@ -6,7 +6,7 @@
 Sentences for which seconds are missing are reworded, where the translator is a server that can rephrase.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,9 +88,14 @@ class Words:
             raise SpeechError(f"{target}: all of it is after the end of the video, at {self.end_s:.1f} s")
         return found
 
-    def reworded(self, new: Transcript, natural_s: Sequence[float], placements: Sequence[Placement]) -> Transcript:
-        """The sentences that do not fit said shorter by the server that translates; else what came in."""
-        missing = [(k, round(p.missing_s, 2)) for k, p in enumerate(placements) if p.missing_s > 0]
+    def reworded(
+        self, new: Transcript, natural_s: Sequence[float], placements: Sequence[Placement], by_hand: Collection[int]
+    ) -> Transcript:
+        """The sentences that do not fit said shorter by the server that translates; else what came in.
+
+        `by_hand`: indices of sentences whose takes are recordings: their words stay.
+        """
+        missing = [(k, round(p.missing_s, 2)) for k, p in enumerate(placements) if p.missing_s > 0 and k not in by_hand]
         if not missing or not self.order.translator.startswith(("http://", "https://")):
             return new
         target = self.folder["reworded.srt"]

@@ -223,6 +223,40 @@ def test_what_does_not_fit_is_reworded_by_a_server(scene, base, tmp_path, chat):
     assert again.stages_made == [] and len(chat.asked) == 1 and again.segments == result.segments
 
 
+def tone(path, hz, seconds):
+    t = np.arange(round(seconds * 22050)) / 22050
+    return write_wav(path, Sound((0.4 * np.sin(2 * np.pi * hz * t)).astype(np.float32), 22050))
+
+
+def pitch_hz(work, start_s, end_s):
+    samples = read_sound(work / "speech.wav", sample_rate_hz=16000, start_s=start_s, end_s=end_s).samples
+    return np.argmax(np.abs(np.fft.rfft(samples))) / (end_s - start_s)
+
+
+def test_a_reworded_sentence_is_recorded_and_said_again_as_it_is_heard(scene, base, tmp_path, chat):
+    long = "Una frase que es demasiado larga para tan poco tiempo."
+    write_subtitles(tmp_path / "long.srt", [Cue(0.3, 0.9, long), CUES[1]])
+    chat.replies = ["1. Frase larga\n2. Frase"]
+    wanted = order(scene, tmp_path, subtitles=tmp_path / "long.srt", translator=chat.address_text, until="voices")
+    dub_into(wanted, lambda: base)
+    tone(tmp_path / "actor.wav", 500, 0.6)
+    for more in ({1: tmp_path / "actor.wav"}, {}):  # and it stays
+        result = dub_into(replace(wanted, recordings=more), lambda: base)
+        assert result.segments[0].text == "Frase larga" and len(chat.asked) == 1
+        assert pitch_hz(tmp_path / "work", 0.4, 0.8) == pytest.approx(500, abs=5)
+    assert dub_into(replace(wanted, again=(1,)), lambda: base).sentences_spoken >= 1
+    assert pitch_hz(tmp_path / "work", 0.4, 0.8) != pytest.approx(500, abs=5)
+
+
+def test_a_sentence_recorded_by_hand_is_not_reworded(scene, base, tmp_path, chat):
+    chat.replies = ["1. Frase larga\n2. Frase"]
+    wanted = order(scene, tmp_path, translator=chat.address_text, until="voices")
+    tone(tmp_path / "actor.wav", 500, 3.0)
+    dub_into(replace(wanted, recordings={1: tmp_path / "actor.wav"}), lambda: base)
+    result = dub_into(wanted, lambda: base)
+    assert result.segments[0].missing_s > 0 and result.segments[0].text == CUES[0].text and not chat.asked
+
+
 def test_a_mix_made_by_hand_is_what_is_heard_and_no_picture_is_made_again(scene, done, base, tmp_path):
     folder = copy_of(done, tmp_path)
     t = np.arange(round(SECONDS * 16000)) / 16000
