@@ -1,8 +1,9 @@
 """Sentences spoken by their voices, and fitted: each take is a file, kept until its own text or voice changes.
 
 voices/0001_KEY.wav is the sentence at the voice's normal speed, without silence at its ends (0001_KEY_x1.1000.wav at
-1.1 times that); KEY is a hash of text, voice and speed, so a take survives when sentences are put in before it. A take
-that was replaced by hand (an actor's recording) is used as it is and only stretched. Otherwise the voice is asked for
+1.1 times that); KEY is a hash of text, voice and speed, so a take survives when sentences are put in before it, and
+sentences of the same words share one. A take that was replaced by hand (an actor's recording) is its own sentence's
+alone, and is used as it is and only stretched. Otherwise the voice is asked for
 the speed that the fit needs, which sounds better than stretching; what is left is stretched to the sample
 (lipsync/speech/stretch.py).
 """
@@ -30,6 +31,7 @@ FRAME_S = 0.005
 KEPT_S = 0.005  # before and after what sounds
 STEADY = 0.03  # a rate this near to 1 needs no other speed
 CUT_FADE_S = 0.03
+KEY_LENGTH = 10
 TAKES = "takes"  # what stages.json remembers: take → hash of its file
 
 
@@ -50,6 +52,12 @@ class Takes:
         self.folder, self.voices, self.speed = folder, voices, speed
         self.hashes: dict[str, str] = dict(folder.noted(TAKES) or {})
         self.spoken = 0
+        self._keys: dict[int, str] = {}  # of the sentences as they are numbered now
+        self._anew: set[int] = set()  # sentences that share no other's take
+
+    def number(self, segments: Sequence[Segment]) -> None:
+        """What the sentences are called: a recording of one is not used for another."""
+        self._keys = {number: self._key(segment) for number, segment in enumerate(segments, start=1)}
 
     def take(self, number: int, segment: Segment) -> Take:
         """The sentence at normal speed. Raises SpeechError, VoiceError naming the segment."""
@@ -59,9 +67,17 @@ class Takes:
         """Have a sentence, counted from 1, spoken anew. Raises VoiceError when there is none of that number."""
         if not 1 <= number <= len(segments):
             raise VoiceError(f"there is no sentence {number} to say again: the dub has {len(segments)}, counted from 1")
-        for path in sorted(self.folder["voices"].glob(f"*_{self._key(segments[number - 1])}*.wav")):
-            path.unlink()
-            self.hashes.pop(path.name, None)
+        self.number(segments)
+        self._anew.add(number)
+        key = self._keys[number]
+        others = [n for n, other in self._keys.items() if n != number and other == key]
+        for path in sorted(self.folder["voices"].glob(f"{number:04d}_{key}*.wav")):
+            heirs = [path.with_name(f"{n:04d}{path.name[4:]}") for n in others]
+            if heirs and not self._is_own(path) and not any(heir.is_file() for heir in heirs):
+                self._move(path, heirs[0])  # the others go on sharing it
+            else:
+                path.unlink()
+                self.hashes.pop(path.name, None)
         self.folder.note(TAKES, self.hashes)
 
     def record(self, number: int, segments: Sequence[Segment], recording: Path) -> None:
@@ -103,13 +119,11 @@ class Takes:
 
     def _key(self, segment: Segment) -> str:
         voice = self.voices[segment.speaker]
-        return digest([segment.text, voice.name, voice.language, round(self.speed, 4)])[:10]
+        return digest([segment.text, voice.name, voice.language, round(self.speed, 4)])[:KEY_LENGTH]
 
     def _get(self, number: int, segment: Segment, rate: float = 1.0) -> Take:
         """The take at a rate of the normal speed."""
-        folder, end = self.folder["voices"], f"{self._key(segment)}{'' if rate == 1 else f'_x{rate:.4f}'}.wav"
-        found = sorted(folder.glob(f"*_{end}"))
-        path = folder / f"{number:04d}_{end}" if not found or (folder / f"{number:04d}_{end}").is_file() else found[0]
+        path = self._file(number, f"{self._key(segment)}{'' if rate == 1 else f'_x{rate:.4f}'}.wav")
         if not path.is_file():
             write_wav(path, self._speak(self.voices[segment.speaker], segment, number, self.speed * rate))
             self.spoken += 1
@@ -118,8 +132,31 @@ class Takes:
         sound = read_sound(path, sample_rate_hz=None)
         if sound is None:
             raise SpeechError(f"{path}: the take holds no sound; delete it to have it spoken anew")
-        own = self.hashes.get(path.name) != content(path)
+        own = self._is_own(path)
         return Take(path, trimmed(sound, path.name) if own else sound, own)
+
+    def _file(self, number: int, end: str) -> Path:
+        """Where a take is: the sentence's own file, or one that it shares or comes by, else where it is to be."""
+        path = self.folder["voices"] / f"{number:04d}_{end}"
+        if path.is_file() or number in self._anew:
+            return path
+        for found in sorted(path.parent.glob(f"*_{end}")):
+            if not self._is_own(found):
+                return found
+            if self._keys.get(int(found.name.split("_")[0])) != end[:KEY_LENGTH]:  # its sentence has another number now
+                self._move(found, path)
+                return path
+        return path
+
+    def _is_own(self, path: Path) -> bool:
+        return self.hashes.get(path.name) != content(path)
+
+    def _move(self, path: Path, target: Path) -> None:
+        path.rename(target)
+        known = self.hashes.pop(path.name, None)
+        if known is not None:
+            self.hashes[target.name] = known
+        self.folder.note(TAKES, self.hashes)
 
     def _speak(self, voice: Voice, segment: Segment, number: int, speed: float) -> Sound:
         try:
@@ -131,6 +168,7 @@ class Takes:
 def speak_all(takes: Takes, segments: Sequence[Segment], progress: Progress) -> list[float]:
     """Have every sentence spoken; returns their natural lengths in seconds."""
     progress.start("speaking", len(segments), "sentences")
+    takes.number(segments)
     lengths = []
     for number, segment in enumerate(segments, start=1):
         lengths.append(takes.take(number, segment).sound.duration_s)

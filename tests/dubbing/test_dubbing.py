@@ -249,12 +249,35 @@ def test_a_reworded_sentence_is_recorded_and_said_again_as_it_is_heard(scene, ba
 
 
 def test_a_sentence_recorded_by_hand_is_not_reworded(scene, base, tmp_path, chat):
-    chat.replies = ["1. Frase larga\n2. Frase"]
-    wanted = order(scene, tmp_path, translator=chat.address_text, until="voices")
+    long = "Una frase que es demasiado larga para tan poco tiempo."
+    write_subtitles(tmp_path / "long.srt", [Cue(0.3, 0.9, long), CUES[1]])
+    wanted = order(scene, tmp_path, subtitles=tmp_path / "long.srt", until="voices")
     tone(tmp_path / "actor.wav", 500, 3.0)
     dub_into(replace(wanted, recordings={1: tmp_path / "actor.wav"}), lambda: base)
-    result = dub_into(wanted, lambda: base)
-    assert result.segments[0].missing_s > 0 and result.segments[0].text == CUES[0].text and not chat.asked
+    chat.replies = ["1. Frase larga\n2. Frase"]
+    result = dub_into(replace(wanted, translator=chat.address_text), lambda: base)
+    assert result.segments[0].missing_s > 0 and result.segments[0].text == long and not chat.asked
+
+
+def test_a_recording_is_its_own_sentence_s_alone(scene, base, tmp_path):
+    cues = [Cue(0.3, 0.9, "Sí."), Cue(1.2, 1.8, "Sí."), Cue(2.2, 2.8, "No.")]
+    write_subtitles(tmp_path / "three.srt", cues)
+    wanted = order(scene, tmp_path, subtitles=tmp_path / "three.srt", until="voices")
+    work = wanted.work_folder
+
+    def recorded():
+        return [k for k, c in enumerate(cues) if abs(pitch_hz(work, c.start_s + 0.05, c.start_s + 0.45) - 500) < 5]
+
+    tone(tmp_path / "actor.wav", 500, 0.6)
+    dub_into(replace(wanted, recordings={2: tmp_path / "actor.wav", 3: tmp_path / "actor.wav"}), lambda: base)
+    assert recorded() == [1, 2]
+    dub_into(replace(wanted, again=(1,)), lambda: base)
+    assert recorded() == [1, 2]
+    write_subtitles(work / "translation.srt", [Cue(0.0, 0.2, "Ya."), *cues])
+    dub_into(wanted, lambda: base)
+    assert 2 in recorded()  # a recording goes along when a sentence is put in before it
+    dub_into(replace(wanted, again=(4,)), lambda: base)
+    assert 2 not in recorded()
 
 
 def test_a_mix_made_by_hand_is_what_is_heard_and_no_picture_is_made_again(scene, done, base, tmp_path):
