@@ -5,6 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from test_assemble import with_extras
 
 from lipsync.errors import MediaError
 from lipsync.media import VideoWriter, probe, read_frames, read_sound
@@ -45,6 +46,21 @@ def test_pictures_are_copied_and_sound_is_new(tmp_path, channels, rate):
     assert heard.samples.shape[1] == channels and heard.duration_s == pytest.approx(1.0, abs=0.03)
     front = heard.samples[2000:-4000, 0]  # the low channel of six is no measure: AAC takes the treble out of it
     assert np.sqrt((front**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
+
+
+def test_subtitles_chapters_and_other_sound_tracks_stay(tmp_path):
+    source = with_extras(tmp_path / "in.mp4", "mov_text")
+
+    def extras(path):
+        with av.open(str(path)) as file:
+            kept = (file.streams.subtitles[0], file.streams.audio[1])
+            packets = [(p.stream.type, p.pts, bytes(p)) for p in file.demux(*kept) if p.size > 2]
+            titles = [(c["metadata"]["title"], c["start"] * c["time_base"]) for c in file.chapters()]
+            return sorted(packets), titles, file.streams.subtitles[0].metadata["language"]
+
+    write_with_sound(source, Sound(np.zeros((48000, 1), np.float32), 48000), tmp_path / "out.mp4")
+    assert extras(tmp_path / "out.mp4") == extras(source)
+    assert [title for title, _ in extras(source)[1]] == ["One", "Two"]
 
 
 def test_bad_input(tmp_path):
