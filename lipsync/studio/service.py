@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lipsync.errors import UsageError
+from lipsync.errors import MediaError, NoFaceError, UsageError
 from lipsync.progress import Progress
 from lipsync.studio.people import RECORDINGS, Person, find_person
 from lipsync.studio.singing import render_song
 
 if TYPE_CHECKING:
+    from lipsync.config import RenderConfig
     from lipsync.dubbing.order import DubResult
     from lipsync.model.base import Base
     from lipsync.render.result import RenderResult
@@ -93,9 +94,12 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
     from lipsync.render.avatar import say
     from lipsync.render.dub import dub
 
-    if order.song:
-        return render_song(order, lambda spoken: render(spoken, models, progress), progress)
+    _check_report(order.report)
     config = dataclasses.replace(RenderConfig(), **order.settings)
+    if order.song:
+        bare = dataclasses.replace(order, report=None)  # the page is about the video with the song
+        result = render_song(bare, lambda spoken: render(spoken, models, progress), progress)
+        return _reported(order, result, config, None, models, progress)
     recorded = order.audio if order.dub and order.mouth is None else None  # read in parts and copied, not held
     speech = None if order.mouth is not None or recorded is not None else speak(order, progress)
     base = models.open(order.base, order.adapter, order.device)
@@ -117,15 +121,44 @@ def render(order: Order, models: Models, progress: Progress) -> "RenderResult":
         result = say(
             speech, order.template, order.out, base, config, progress, stream=order.stream, pieces=order.pieces
         )
-    if order.report is not None:
-        from lipsync.render.report import write_report
+    return _reported(order, result, config, speech, models, progress)
 
-        words, phonemes = ([], []) if speech is None else (speech.words, speech.phonemes)
-        source = order.template if order.dub else None
-        write_report(
-            order.report, result, config, base, words=words, phonemes=phonemes, source=source, progress=progress
-        )
-    return result
+
+def _check_report(path: Path | None) -> None:
+    """Raise UsageError, before anything is rendered, where a report cannot be written."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.absolute().parent} for the report; make it first")
+
+
+def _reported(
+    order: Order,
+    result: "RenderResult",
+    config: "RenderConfig",
+    speech: "Speech | None",
+    models: Models,
+    progress: Progress,
+) -> "RenderResult":
+    """The result after its report, if one was ordered."""
+    if order.report is None:
+        return result
+    base = models.open(order.base, order.adapter, order.device)
+    words, phonemes = ([], []) if speech is None else (speech.words, speech.phonemes)
+    source = order.template if order.dub else None
+    warning = _report(
+        order.report, result, config, base, words=words, phonemes=phonemes, source=source, progress=progress
+    )
+    return dataclasses.replace(result, warnings=[*result.warnings, *warning])
+
+
+def _report(path: Path, *what: Any, **more: Any) -> list[str]:
+    """Write a report (see `write_report`) of a video that is whole already; returns why not, where it cannot be."""
+    from lipsync.render.report import write_report
+
+    try:
+        write_report(path, *what, **more)
+    except (MediaError, NoFaceError, OSError) as error:
+        return [f"{path}: the video is whole, its report was not written ({error})"]
+    return []
 
 
 def dub_into(
@@ -153,6 +186,7 @@ def dub_into(
     from lipsync.dubbing.order import DubOrder
     from lipsync.dubbing.pipeline import dub_into as run
 
+    _check_report(report)
     whose = find_person(person) if isinstance(person, str) else person
     order = (
         order_for(whose, out, template=video, dub=True, **models) if whose else Order(video, out, dub=True, **models)
@@ -163,14 +197,14 @@ def dub_into(
     loaded = loaded or Models()
     result = run(dub, lambda: loaded.open(order.base, order.adapter, order.device), progress)
     if report is not None and result.out:
-        from lipsync.render.report import write_report
         from lipsync.render.result import result_from
         from lipsync.types import Timed
 
         base = loaded.open(order.base, order.adapter, order.device)
         said = [Timed(row.text, row.start_s, row.end_s) for row in result.segments]
         rendered = dataclasses.replace(result_from(result.render), out=result.out)
-        write_report(report, rendered, render_config, base, words=said, source=video, progress=progress)
+        warning = _report(report, rendered, render_config, base, words=said, source=video, progress=progress)
+        result = dataclasses.replace(result, warnings=[*result.warnings, *warning])
     return result
 
 

@@ -1,6 +1,7 @@
 """A song: heard as it is, the lips follow the singer alone where a separator is there."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from drawn_people import DrawnDetector, speaking, tiny_base, write_video
 from tiny_models import tiny_demucs
 
 from lipsync.cli import main
-from lipsync.errors import UsageError
+from lipsync.errors import NoFaceError, UsageError
 from lipsync.media import probe, read_sound, write_wav
 from lipsync.progress import Silent
 from lipsync.render.credentials import read_credentials
@@ -76,9 +77,29 @@ def test_the_lips_follow_the_voice_and_the_song_is_heard(order, models, told, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "models", "out.mp4", "song.wav"]
 
 
-def test_a_song_is_a_recording(order, models, capsys):
-    from dataclasses import replace
+def test_the_report_is_about_the_video_with_the_song(order, models, tmp_path, monkeypatch):
+    tiny_demucs(tmp_path / "models" / "htdemucs")
+    seen = []
+    monkeypatch.setattr("lipsync.render.report.write_report", lambda path, result, *_, **__: seen.append(result.out))
+    render(replace(order, report=tmp_path / "page.html"), models, Silent())
+    assert seen == [str(order.out)]
 
+
+def test_a_report_that_cannot_be_written_fails_no_render(order, models, tmp_path, monkeypatch):
+    spoken = replace(order, song=False)
+    with pytest.raises(UsageError, match="no folder"):
+        render(replace(spoken, report=tmp_path / "none" / "page.html"), models, Silent())
+    assert not order.out.exists()
+
+    def faceless(*_, **__):
+        raise NoFaceError("no face in it")
+
+    monkeypatch.setattr("lipsync.render.report.write_report", faceless)
+    result = render(replace(spoken, report=tmp_path / "page.html"), models, Silent())
+    assert order.out.is_file() and any("its report was not written (no face" in w for w in result.warnings)
+
+
+def test_a_song_is_a_recording(order, models, capsys):
     for wrong in (replace(order, audio=None), replace(order, stream=True)):
         with pytest.raises(UsageError, match="recorded file"):
             render(wrong, models, Silent())
