@@ -36,7 +36,7 @@ from lipsync.render.plan import (
 )
 from lipsync.types import Face, VideoInfo
 
-RUN_IN, REACH = 4, 6
+RUN_IN, REACH = 8, 6
 DETECT_PX = 1920  # a larger picture is scaled down to find faces in it
 HELD = 48  # pictures of a block of which the face is kept as candidates for references
 _SAME_PLACE = 0.5  # a face this near (inter-ocular distances) to where one was a frame before is the same
@@ -133,7 +133,7 @@ class BlockPlanner:
         start: Start | None = None,
         carry: Carry | None = None,
     ) -> None:
-        self.info, self.config, self.detector, self.frames = info, config, detector, max(frames, 2 * (RUN_IN + REACH))
+        self.info, self.config, self.detector, self.frames = info, config, detector, max(frames, RUN_IN + 2 * REACH)
         self.size_px, self.window = size_px, replace(config.window, size_px=size_px)
         self.start, self.carry = start or Start(), carry or empty_carry(size_px)
 

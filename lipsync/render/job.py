@@ -31,6 +31,7 @@ from lipsync.render.blocks import Carry, Start
 from lipsync.render.composite import Compositor
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
+from lipsync.render.idle import speaking_times, with_surroundings
 from lipsync.render.overlap import Ahead, share_memory
 from lipsync.render.own import with_own_references
 from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
@@ -107,10 +108,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Told:
-    """What a part's mouths follow: the sound, mouth shapes (N, K), and a hash of all that a piece depends on."""
+    """What a part's mouths follow: the sound, mouth shapes (N, K), and a hash of all that a piece depends on.
+
+    spoken_s: when the mouth speaks, in the part and around it; see idle.py.
+    """
 
     heard: Heard
     shapes: np.ndarray
+    spoken_s: np.ndarray
     hash: str
 
 
@@ -233,15 +238,15 @@ class Production:
     def _told(self, order: Sequence, lead: int) -> Told:
         """What a part follows, from its times alone."""
         times_s, around = order.times_s, np.zeros(0, np.float32)
-        heard = self.heard.part(float(times_s[0]), float(times_s[-1]))
-        if self.coefficients is None:
-            shapes = speech_shapes(self.base.shape, heard, times_s, self.base.style)
-        else:
-            shapes = self.coefficients(times_s)
+        wide_s, own = with_surroundings(times_s, 1 / float(self.info.frame_rate))
+        heard = self.heard.part(float(wide_s[0]), float(wide_s[-1]))
+        given = self.coefficients
+        wide = given(wide_s) if given else speech_shapes(self.base.shape, heard, wide_s, self.base.style)
+        shapes, spoken_s = wide[own], speaking_times(self.base.shape.space, wide, wide_s, own, self.config.opening)
         if not self.heard.is_silent:
             half_width = self.base.pixel.config.mel_half_width
             around = mel_at(heard.log_mel, times_s, start_s=heard.start_s, half_width=half_width)
-        return Told(heard, shapes, told_by(order, lead, shapes, around))
+        return Told(heard, shapes, spoken_s, told_by(order, lead, shapes, around, spoken_s))
 
     def _timed(self, parts: Iterator[Part]) -> Iterator[Part]:
         while True:
@@ -303,7 +308,7 @@ class Production:
         job = Job(part.plan, part.sequence, told.heard, None, self.base, self.config)
         renderer = job.renderer(job.place(told.shapes), self.progress, part.references, part.number * CHUNKS_A_PART)
         renderer.generator.has_sound = 0.0 if self.heard.is_silent else 1.0
-        renderer.lead, renderer.overlap = part.lead, True
+        renderer.lead, renderer.overlap, renderer.spoken_s = part.lead, True, told.spoken_s
         return renderer.pictures(pictures), renderer
 
     def _untouched(self, part: Part, pictures: Iterator[AnyPicture]) -> Iterator[AnyPicture]:

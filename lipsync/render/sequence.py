@@ -2,14 +2,15 @@
 
 A sequence is an order of template frames with output times: a dub's is 0, 1, 2, …; a bounced template's turns back at
 its ends; a photo's is 0, 0, 0, …  A run is broken by a frame that cannot be done, by a cut and by a jump; there the
-model forgets its previous frames. Where a run borders on untouched frames of the same shot it fades in and out.
+model forgets its previous frames. Where a run borders on untouched frames of the same shot it fades in and out, also
+where those are another part's.
 
 Pictures are RGB arrays or come as they were decoded (`Picture`); of those only the window's surroundings are converted.
 """
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -50,17 +51,21 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Run:
-    """Positions first ≤ k < last of a sequence that are rendered, without a jump; whether it fades at either end."""
+    """Positions first ≤ k < last of a sequence that are rendered, without a jump; whether it fades at either end.
+
+    more: positions after `last` in which it goes on in the next part.
+    """
 
     first: int
     last: int
     fade_in: bool
     fade_out: bool
+    more: int = 0
 
     def strength(self, k: int, fade_frames: int) -> float:
         """How strongly position k is blended in, 0…1."""
         from_start = k - self.first + 1 if self.fade_in else fade_frames + 1
-        from_end = self.last - k if self.fade_out else fade_frames + 1
+        from_end = self.last + self.more - k if self.fade_out else fade_frames + 1
         return min(1.0, from_start / (fade_frames + 1), from_end / (fade_frames + 1))
 
     def chunks(self, longest: int) -> Iterator[tuple[int, int]]:
@@ -140,6 +145,7 @@ class Renderer:
     """Everything a sequence is rendered with.
 
     points: (N, 31, 2) window px, the mouth wanted at each position; NaN where none is rendered.
+    spoken_s: when the wanted mouth speaks, in the sequence and around it; see idle.py. None: not known around it.
     tally: filled in while pictures are drawn from `pictures`; positions before `lead` do not count.
     overlap: generate the next chunk in a thread while the last is pasted.
     """
@@ -154,6 +160,7 @@ class Renderer:
     tally: Tally = field(default_factory=Tally)
     lead: int = 0
     overlap: bool = False
+    spoken_s: np.ndarray | None = None
 
     def pictures(self, images: Iterator[P]) -> Iterator[P]:
         """Yield the finished picture of every position, in order; at most a few chunks of pictures are held.
@@ -175,8 +182,7 @@ class Renderer:
 
     def _stages(self, images: Iterator[AnyPicture]) -> Iterator[_Made | tuple[int, AnyPicture]]:
         at = 0
-        idle = idle_positions(self.plan, self.sequence.frames, self.sequence.times_s, self.points)
-        for run in find_runs(self.plan, self.sequence.frames, idle):
+        for run in self.runs():
             for k in range(at, run.first):
                 yield k, next(images)
             self.generator.reset()
@@ -185,6 +191,23 @@ class Renderer:
             at = run.last
         for k in range(at, len(self.sequence)):
             yield k, next(images)
+
+    def runs(self) -> list[Run]:
+        """What is rendered; at a part's ends as the parts before and after it, which know the same sound, see it."""
+        frames, times_s, points = self.sequence.frames, self.sequence.times_s, self.points
+        if self.spoken_s is None:
+            return find_runs(self.plan, frames, idle_positions(self.plan, frames, times_s, points))
+        count, later = len(frames), np.arange(1, self.fade_frames + 1)
+        step_s = np.median(np.diff(times_s)) if count > 1 else 0.04
+        after = np.full(len(later), count - 1)  # a fade that ends in the next part: as if the last picture stayed
+        rows = np.concatenate([np.arange(count), after])
+        times_s = np.concatenate([times_s, times_s[-1] + later * step_s])
+        idle = idle_positions(self.plan, frames[rows], times_s, points[rows], self.spoken_s)
+        if self.lead:  # what the part before did there, which did not see this part's own mouth
+            own = slice(0, self.lead)
+            idle[own] = idle_positions(self.plan, frames[own], times_s[own], points[own], self.spoken_s)
+        found = [run for run in find_runs(self.plan, frames[rows], idle) if run.first < count]
+        return [replace(run, last=min(run.last, count), more=max(0, run.last - count)) for run in found]
 
     def _pass(self, position: int, image: AnyPicture) -> AnyPicture:
         if position >= self.lead:

@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from drawn_people import DrawnDetector, draw, tiny_base, write_video
 from test_template import RATE, plan_with
 
-from lipsync.config import WindowConfig
+from lipsync.config import RenderConfig, WindowConfig
 from lipsync.faces.align import MOUTH, window_transforms
 from lipsync.faces.template import HEAD
-from lipsync.render.idle import idle_positions
-from lipsync.render.sequence import find_runs
+from lipsync.progress import Silent
+from lipsync.render.dub import dub
+from lipsync.render.idle import idle_positions, speaking_times
+from lipsync.render.sequence import Renderer, Sequence, find_runs
 
 FRAMES = 4 * RATE
 
@@ -67,3 +71,46 @@ def test_frames_that_cannot_be_done_are_not_called_idle():
     points[50] = np.nan
     left = idle_positions(plan, np.arange(FRAMES), plan.times_s, points)
     assert not left[50] and left[45] and left[55]
+
+
+FADE, LEAD = 3, 8
+
+
+def strengths(plan, points, spoken_s, first, last, lead):
+    """How strongly the positions first - lead ≤ k < last of a part are blended in, those of its own."""
+    part = slice(first - lead, last)
+    order = Sequence(np.arange(FRAMES)[part], plan.times_s[part], plan.pts[part])
+    renderer = Renderer(plan, order, points[part], None, None, FADE, Silent(), lead=lead, spoken_s=spoken_s)  # type: ignore[arg-type]
+    out = np.zeros(len(order))
+    for run in renderer.runs():
+        out[run.first : run.last] = [run.strength(k, FADE) for k in range(run.first, run.last)]
+    return out[lead:]
+
+
+@pytest.mark.parametrize("edge", range(30, 72, 3))
+def test_two_parts_of_a_render_meet_without_a_step(edge):
+    for own, wanted in [((0, 0), (0, 0)), ((0, 0), (44, 56)), ((44, 56), (0, 0))]:
+        plan, points = planned(opened(*own), opened(*wanted))
+        spoken_s = plan.times_s[max(0, wanted[0] - 1) : wanted[1] + (wanted[1] > 0)]
+        parts = [strengths(plan, points, spoken_s, *part) for part in ((0, edge, 0), (edge, FRAMES, LEAD))]
+        joined, whole = np.concatenate(parts), strengths(plan, points, spoken_s, 0, FRAMES, 0)
+        assert np.abs(np.diff(joined)).max() <= 1 / (FADE + 1) + 1e-9
+        assert joined.any() == whole.any() and (own != (0, 0) or np.array_equal(joined, whole))
+
+
+def test_when_a_mouth_speaks_is_known_from_its_shapes_alone():
+    space, times_s = tiny_base().shape.space, np.arange(30) / RATE
+    shapes = np.zeros((30, space.size), np.float32)
+    assert not len(speaking_times(space, shapes, times_s, slice(0, 30)))
+    shapes[10:20, 0] = 2.0
+    found = speaking_times(space, shapes, times_s, slice(0, 30))
+    assert {10, 15, 19} <= set(np.rint(found * RATE)) and found[0] * RATE >= 9 and found[-1] * RATE <= 20.1
+    for own, count in [(slice(0, 5), 1), (slice(25, 30), 1), (slice(14, 16), 4)]:  # its own, and the nearest beyond
+        assert len(speaking_times(space, shapes, times_s, own)) == count
+
+
+def test_silence_in_parts_is_left_alone_where_they_meet(tmp_path):
+    still = write_video(tmp_path / "in.mp4", [draw([(80, 62, 36.0, -0.05)])] * 60)
+    config = RenderConfig(segment_s=0.8)
+    result = dub(still, None, tmp_path / "out.mp4", tiny_base(), config, mouth_video=still, detector=DrawnDetector())
+    assert result.frames == 60 and result.rendered == 0

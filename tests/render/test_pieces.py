@@ -183,7 +183,10 @@ def test_what_is_said_later_in_say_renders_only_that(base, tmp_path):
     after = edited(before, 4.4, 5.0)
     longer = Sound(np.concatenate([after.samples, after.samples[:8000]]), after.sample_rate_hz)
     say(before, video, tmp_path / "a.mp4", base, PIECES, detector=DrawnDetector(), pieces=kept)
-    for name, sound, made in (("b", after, 2), ("c", longer, 3)):
+    for name, sound, made in (
+        ("b", after, 2),
+        ("c", longer, 4),
+    ):  # a piece knows when it is next spoken, up to a second after it
         result = say(sound, video, tmp_path / f"{name}.mp4", base, PIECES, detector=DrawnDetector(), pieces=kept)
         assert result.pieces["made"] == made
         say(sound, video, tmp_path / "whole.mp4", base, PIECES, detector=DrawnDetector())
