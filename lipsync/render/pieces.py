@@ -72,9 +72,9 @@ class Pieces:
         note = self.folder / "job.json"
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder}: a file, where the folder of a render's pieces was expected")
-        if self.kept and not note.is_file() and self.folder.is_dir() and any(self.folder.iterdir()):
+        known = _noted(note)
+        if self.kept and not known and self.folder.is_dir() and any(self.folder.iterdir()):
             raise UsageError(f"{self.folder}: holds files, but no pieces of a render; name a new or an empty folder")
-        known = json.loads(note.read_text() or "{}") if note.is_file() else {}
         self.count: int | None = known.get("count")
         if known.get("key") != key:
             self.count = None
@@ -186,6 +186,15 @@ def told_by(order: Sequence, lead: int, *followed: np.ndarray) -> str:
         digest.update(f"{values.dtype} {values.shape}".encode())
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
+
+
+def _noted(note: Path) -> dict[str, Any]:
+    """What a folder's job.json notes; {} where there is none, or it is not that of a render's pieces."""
+    try:
+        known = json.loads(note.read_text()) if note.is_file() else {}
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) and {"key", "version", "count"} <= known.keys() else {}
 
 
 def _write(path: Path, data: bytes) -> None:

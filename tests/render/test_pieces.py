@@ -22,7 +22,7 @@ from lipsync.render.avatar import say
 from lipsync.render.dub import dub
 from lipsync.render.generate import HeardFile, hear
 from lipsync.render.overlap import Ahead
-from lipsync.render.pieces import stale_stretches
+from lipsync.render.pieces import Pieces, stale_stretches
 from lipsync.types import Sound
 
 PIECES = RenderConfig(segment_s=0.8, seed=3)  # of 20 frames
@@ -201,6 +201,17 @@ def test_a_folder_of_other_things_is_left_alone(base, tmp_path):
         with pytest.raises(UsageError, match="folder"):
             dub(video, noise_speech(0.3), tmp_path / "o.mp4", base, PIECES, detector=DrawnDetector(), pieces=folder)
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("note", ['{"jobs": []}', "[1]", "", "not JSON"])
+def test_a_folder_with_another_programs_job_is_left_alone(tmp_path, note):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name, text in (("job.json", note), ("00001.json", "{}"), ("00001.mp4", "film")):
+        (mine / name).write_text(text)
+    with pytest.raises(UsageError, match="no pieces of a render"):
+        Pieces(tmp_path / "o.mp4", "key", mine)
+    assert len(list(mine.iterdir())) == 3 and (mine / "job.json").read_text() == note
 
 
 def test_stretches_between_pieces_that_hold():
