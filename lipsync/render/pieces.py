@@ -6,7 +6,8 @@
 
 A piece counts once its .json is there, which is written last and appears in one step. It holds as long as what it was
 made from is the same: models, settings and template (the folder's key), its pictures' order and times, and the mouth
-shapes and the sound of its own stretch (`Record.told`). Pieces of another key are removed.
+shapes and the sound of its own stretch, and when the mouth speaks next to it (`Record.told`). Pieces of another key are
+removed.
 
 The folder lies hidden beside the output and goes when that is whole; or it is the caller's and stays: then it holds
 one render's pieces and no more, about as much as the output itself and 4 MB a piece.
