@@ -27,9 +27,8 @@ from lipsync.render.credentials import read_credentials, seal
 from lipsync.speech.background import Background
 from lipsync.speech.blocks import WavWriter, edges
 from lipsync.speech.fit import Placement, Slot, place
-from lipsync.speech.hub import has_model
 from lipsync.speech.segments import Segment, Transcript
-from lipsync.speech.separate import separate
+from lipsync.speech.separate import can_separate, separate
 from lipsync.speech.subtitles import Cue, write_subtitles
 from lipsync.speech.voices import Voice
 from lipsync.types import VideoInfo
@@ -137,9 +136,10 @@ class Dub:
     def background(self, placements: list[Placement]) -> str:
         """Write background.wav; returns how the voice was taken out."""
         order, slots = self.order, [asdict(p.slot) for p in placements]
-        separated = order.background == "separate" or (order.background == "auto" and has_model(order.separator))
+        separated = order.background == "separate" or (order.background == "auto" and can_separate(order.separator))
         spans = [(round(p.start_s, 3), round(p.end_s, 3)) for p in placements]
-        inputs = [self.video_id, order.background, separated, order.separator if separated else "", slots, spans]
+        where = [order.separator] if separated else ["", slots, spans]  # a separator needs no word of who speaks when
+        inputs = [self.video_id, order.background, separated, *where]
 
         def make() -> None:
             how, blocks = self._background_blocks(placements, separated)

@@ -68,6 +68,19 @@ def _gain(level_db: float) -> np.float32:
     return np.float32(10 ** (steps * GAIN_STEP_DB / 20))
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a part's mouths follow: the sound, mouth shapes (N, K), and a hash of all that a piece depends on.
+
+    spoken_s: when the mouth speaks, in the part and around it; see idle.py.
+    """
+
+    heard: Heard
+    shapes: np.ndarray
+    spoken_s: np.ndarray
+    hash: str
+
+
 class HeardFile:
     """The sound of a supply as the models hear it, part after part: levelled as a whole, held in parts.
 

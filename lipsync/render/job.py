@@ -30,7 +30,7 @@ from lipsync.progress import Cancelled, Progress
 from lipsync.render.blocks import Carry, Start
 from lipsync.render.composite import Compositor
 from lipsync.render.credentials import seal
-from lipsync.render.generate import Heard, HeardFile, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
+from lipsync.render.generate import Heard, HeardFile, Told, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
 from lipsync.render.idle import speaking_times, with_surroundings
 from lipsync.render.overlap import Ahead, share_memory
 from lipsync.render.own import with_own_references
@@ -104,19 +104,6 @@ class Part:
     references: References | None
     following: Start | None = None
     carry: Carry | None = None
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a part's mouths follow: the sound, mouth shapes (N, K), and a hash of all that a piece depends on.
-
-    spoken_s: when the mouth speaks, in the part and around it; see idle.py.
-    """
-
-    heard: Heard
-    shapes: np.ndarray
-    spoken_s: np.ndarray
-    hash: str
 
 
 @dataclass

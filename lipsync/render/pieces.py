@@ -173,6 +173,8 @@ def job_key(base: Base, config: RenderConfig, template: Path) -> str:
     for model in (base.shape, base.pixel):
         for value in model.state_dict().values():
             digest.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+    for name, windows in sorted(base.references.items()):
+        digest.update(name.encode() + windows.detach().cpu().contiguous().numpy().tobytes())
     if base.style is not None:
         digest.update(base.style.detach().float().cpu().numpy().tobytes())
     stat = template.stat()

@@ -6,7 +6,7 @@ network and its sizes. Only Demucs' own networks are built: a header that names 
 Source: Défossez et al. 2021 (Demucs), Rouard et al. 2023 (HTDemucs).
 """
 
-import importlib
+import importlib.util
 import json
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,13 +19,18 @@ from lipsync.errors import CheckpointError
 from lipsync.media.supply import SoundSupply
 from lipsync.progress import Progress, Silent
 from lipsync.speech.blocks import between, supply_of
-from lipsync.speech.hub import DEFAULTS, SEPARATOR, model_folder
+from lipsync.speech.hub import DEFAULTS, SEPARATOR, has_model, model_folder
 from lipsync.types import Sound
 
 NETWORKS = ("demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs")
 BLOCK_S, OVERLAP_S = 60.0, 1.0  # memory stays that of a block
 CONTEXT_S = 0.1  # more on both sides, for the resampler
 VOICE = "vocals"
+
+
+def can_separate(model: str = DEFAULTS[SEPARATOR]) -> bool:
+    """Whether both Demucs and the model are there."""
+    return has_model(model) and importlib.util.find_spec("demucs") is not None
 
 
 def separate(

@@ -83,6 +83,8 @@ class DubDesk:
             from lipsync.speech.subtitles import read_subtitles, write_subtitles
 
             self._run(person, dub, progress, until="words")
+            if dub.sentences.is_file():  # what was typed before stays beside it
+                dub.sentences.replace(dub.sentences.with_name("sentences before.srt"))
             write_subtitles(dub.sentences, read_subtitles(dub.work / "translation.srt").cues)
 
         self.studio.start(person, "Transcribing and translating", work)

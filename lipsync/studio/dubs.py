@@ -104,6 +104,8 @@ def create_dub(person: Person, video: Path, language: str) -> DubProject:
         raise UsageError("a photo has no speech to dub; the Speak tab lets a photo speak")
     stamp = datetime.now().strftime("%Y-%m-%d %H-%M-%S")
     (person.folder / DUBS).mkdir(exist_ok=True)
+    taken = {path.name for path in (person.folder / DUBS).iterdir()}
+    stamp = next(name for name in (stamp, *(f"{stamp} {n}" for n in range(2, 100))) if name not in taken)
     kept = add_file(person, video, f"{DUBS}/{stamp}")
     out = f"{stamp} {kept.stem[:40]} in {LANGUAGES.get(language, language)}.mp4"
     (person.folder / "renders").mkdir(exist_ok=True)

@@ -38,14 +38,14 @@ def render_song(order: "Order", render: Callable[["Order"], "RenderResult"], pro
     from lipsync.media.supply import SoundSupply
     from lipsync.render.credentials import read_credentials, seal
     from lipsync.speech.blocks import WavWriter
-    from lipsync.speech.hub import DEFAULTS, SEPARATOR, has_model
-    from lipsync.speech.separate import separate
+    from lipsync.speech.hub import DEFAULTS, SEPARATOR
+    from lipsync.speech.separate import can_separate, separate
 
     song = order.audio or (Path(order.voice) if Path(order.voice).is_file() else None)
     if song is None or order.stream:
         raise UsageError("a song is a recorded file (--audio FILE, or --voice FILE with say), and is not streamed")
     spoken = dataclasses.replace(order, song=False, audio=song)
-    if not has_model(DEFAULTS[SEPARATOR]):
+    if not can_separate(DEFAULTS[SEPARATOR]):
         result = render(spoken)
         return dataclasses.replace(result, warnings=[*result.warnings, UNSEPARATED])
     with tempfile.TemporaryDirectory(prefix="lipsync-") as folder:

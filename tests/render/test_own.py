@@ -1,6 +1,7 @@
 """The adapter's own windows among a template's references: only where the template shows little, and in its light."""
 
 import dataclasses
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP, mouth_opening
 from lipsync.media import read_frames
 from lipsync.render.avatar import say
 from lipsync.render.own import FAR, skin_colour, with_own_references
+from lipsync.render.pieces import job_key
 from lipsync.render.plan import References
 
 SIZE = 128
@@ -99,3 +101,11 @@ def test_a_photo_speaks_with_the_adapters_windows(tmp_path):
         assert result.largest_outside_difference == 0
         pictures.append(np.stack([frame.image for frame in read_frames(out)]).astype(int))
     assert np.abs(pictures[0] - pictures[1]).max() > 8
+
+
+def test_kept_pieces_are_of_the_same_windows(tmp_path):
+    template = tmp_path / "template.mp4"
+    template.write_bytes(b"any")
+    base, windows = tiny_base(), torch.zeros(2, 8, 8, 3, dtype=torch.uint8)
+    held = ({}, {"references": windows}, {"references": windows + 1})
+    assert len({job_key(replace(base, references=each), RenderConfig(), template) for each in held}) == 3

@@ -1,5 +1,6 @@
 """Separation by Demucs: its own network, saved as the hub has it, in pieces that add up."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import tiny_demucs
 
 from lipsync.errors import CheckpointError
-from lipsync.speech.separate import load_separator, separate
+from lipsync.speech.separate import can_separate, load_separator, separate
 from lipsync.types import Sound
 
 
@@ -53,3 +54,9 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.yaml").write_text("models: ['none']\n")
     with pytest.raises(CheckpointError, match=r"none\.safetensors"):
         load_separator(tmp_path)
+
+
+def test_a_model_without_demucs_cannot_separate(demucs, monkeypatch):
+    assert can_separate(str(demucs)) and not can_separate("no-such-model")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "demucs" else 1)
+    assert not can_separate(str(demucs))

@@ -1,6 +1,7 @@
 """Dubs as the page has them: a table that comes back, errors in words, voices and retakes, and the whole dub."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -217,3 +218,30 @@ def test_how_it_fits_is_said_in_words():
     assert fit_words({**row, "borrowed_s": 0.52}) == "fits, 0.5 s into the pause after it"
     assert fit_words({**row, "missing_s": 0.41, "rate": 1.8}).startswith("0.4 s too long: shorten it")
     assert fit_words({**row, "end_s": 0.0}) == "no time left for it"
+
+
+def test_two_dubs_begun_in_one_second_have_folders_of_their_own(desk, clip, monkeypatch):
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 11, 22, 12, 0, 0)
+
+    monkeypatch.setattr("lipsync.studio.dubs.datetime", Stopped)
+    first, second = (create_dub(desk.studio.person("Anna"), clip, language) for language in ("es", "hi"))
+    assert first.folder != second.folder
+    assert find_dub(desk.studio.person("Anna"), first.folder.name).language == "es"
+
+
+def test_what_was_typed_is_kept_beside_what_is_translated(desk, clip, monkeypatch):
+    dub = create_dub(desk.studio.person("Anna"), clip, "es")
+    write_subtitles(dub.sentences, [Cue(0.3, 1.1, "Typed.")])
+
+    def heard(person, project, progress, **told):
+        write_subtitles(project.work / "translation.srt", [Cue(0.3, 1.1, "Translated.")])
+
+    monkeypatch.setattr(desk, "_run", heard)
+    dub.work.mkdir(exist_ok=True)
+    desk.translate("Anna", dub.folder.name)
+    desk.studio.jobs.wait(desk.studio.job("Anna").id)
+    assert "Translated." in dub.sentences.read_text()
+    assert "Typed." in dub.sentences.with_name("sentences before.srt").read_text()
