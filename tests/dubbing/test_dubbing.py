@@ -5,7 +5,6 @@ What changes between runs is planted: an edited sentence, an edited file, a stop
 
 import copy
 import json
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,70 +15,18 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "render"))
-from drawn_people import DrawnDetector, noise_speech, speaking, tiny_base, write_video
+
+from dub_scene import CUES, SECONDS, copy_of, order
 
 from lipsync.cli import main
 from lipsync.config import RenderConfig
-from lipsync.dubbing.cast import choose_voices, median_pitch_hz
-from lipsync.dubbing.mix import write_mix
-from lipsync.dubbing.order import DubOrder
 from lipsync.dubbing.pipeline import dub_into
 from lipsync.errors import Cancelled, ConfigError, SpeechError, UsageError, VoiceError
 from lipsync.media import probe, read_frames, read_sound, write_wav
-from lipsync.media.supply import SoundSupply
 from lipsync.progress import Silent
 from lipsync.render.credentials import read_credentials
-from lipsync.speech.loudness import loudness_lufs, true_peak_db
-from lipsync.speech.segments import Segment, Transcript
 from lipsync.speech.subtitles import Cue, read_subtitles, write_subtitles
 from lipsync.types import Sound
-
-CUES = [Cue(0.3, 1.1, "Buenos días."), Cue(1.4, 2.6, "¿Cómo está usted?")]
-SECONDS = 3.0
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    """A head that speaks for three seconds over a hum, and its subtitles in Spanish."""
-    folder = tmp_path_factory.mktemp("scene")
-    rate = 16000
-    t = np.arange(round(SECONDS * rate)) / rate
-    sound = 0.01 * np.sin(2 * np.pi * 120 * t)
-    for cue in CUES:
-        first, last = round(cue.start_s * rate), round(cue.end_s * rate)
-        sound[first:last] += noise_speech(SECONDS, rate).samples[: last - first]
-    write_video(folder / "in.mp4", speaking(75), sound=Sound(sound.astype(np.float32)[:, None], rate))
-    write_subtitles(folder / "es.srt", CUES)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def drawn(monkeypatch):
-    monkeypatch.setattr("lipsync.render.dub.open_detector", lambda *_, **__: DrawnDetector())
-
-
-def order(scene, tmp_path, **more):
-    wanted = {"language": "es", "subtitles": scene / "es.srt", "work": tmp_path / "work", **more}
-    return DubOrder(scene / "in.mp4", tmp_path / "out.mp4", **wanted)
-
-
-@pytest.fixture(scope="module")
-def base():
-    return tiny_base()
-
-
-@pytest.fixture(scope="module")
-def done(scene, base, tmp_path_factory):
-    """A finished dub: (folder, result)."""
-    folder = tmp_path_factory.mktemp("done")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lipsync.render.dub.open_detector", lambda *_, **__: DrawnDetector())
-        return folder, dub_into(order(scene, folder), lambda: base)
-
-
-def copy_of(done, tmp_path):
-    shutil.copytree(done[0], tmp_path / "copy")
-    return tmp_path / "copy"
 
 
 def test_the_whole_way(scene, done):
@@ -200,86 +147,6 @@ def test_a_dub_stops_where_it_is_told_and_goes_on(scene, base, tmp_path):
     assert dub_into(replace(wanted, until="lips"), lambda: base).stages_made == ["lips"]
 
 
-def test_a_sentence_is_said_again_on_request(scene, done, base, tmp_path):
-    folder = copy_of(done, tmp_path)
-    again = dub_into(order(scene, folder, again=(1,), until="voices"), lambda: base)
-    assert again.sentences_spoken >= 1 and again.stages_made == []  # the same voice says it the same
-    with pytest.raises(VoiceError, match="no sentence 3 to say again: the dub has 2"):
-        dub_into(order(scene, folder, again=(3,)), lambda: base)
-
-
-def test_what_does_not_fit_is_reworded_by_a_server(scene, base, tmp_path, chat):
-    long = "Una frase que es demasiado larga para tan poco tiempo."
-    write_subtitles(tmp_path / "long.srt", [Cue(0.3, 0.9, long), CUES[1]])
-    chat.replies = ["1. Una frase demasiado larga para el tiempo\n2. Frase larga\n3. Frase"]
-    wanted = order(scene, tmp_path, subtitles=tmp_path / "long.srt", translator=chat.address_text, until="voices")
-    result = dub_into(wanted, lambda: base)
-    assert [row.text for row in result.segments] == ["Frase larga", CUES[1].text]
-    assert result.segments[0].missing_s == 0 and result.segments[0].in_slot
-    assert any("segment 1, at 0.30 s: reworded to fit: 'Frase larga'" in warning for warning in result.warnings)
-    asked = chat.asked[0][2]["messages"][0]["content"]
-    assert long in asked and "in the same language (es)" in asked and len(chat.asked) == 1
-    again = dub_into(wanted, lambda: base)
-    assert again.stages_made == [] and len(chat.asked) == 1 and again.segments == result.segments
-
-
-def tone(path, hz, seconds):
-    t = np.arange(round(seconds * 22050)) / 22050
-    return write_wav(path, Sound((0.4 * np.sin(2 * np.pi * hz * t)).astype(np.float32), 22050))
-
-
-def pitch_hz(work, start_s, end_s):
-    samples = read_sound(work / "speech.wav", sample_rate_hz=16000, start_s=start_s, end_s=end_s).samples
-    return np.argmax(np.abs(np.fft.rfft(samples))) / (end_s - start_s)
-
-
-def test_a_reworded_sentence_is_recorded_and_said_again_as_it_is_heard(scene, base, tmp_path, chat):
-    long = "Una frase que es demasiado larga para tan poco tiempo."
-    write_subtitles(tmp_path / "long.srt", [Cue(0.3, 0.9, long), CUES[1]])
-    chat.replies = ["1. Frase larga\n2. Frase"]
-    wanted = order(scene, tmp_path, subtitles=tmp_path / "long.srt", translator=chat.address_text, until="voices")
-    dub_into(wanted, lambda: base)
-    tone(tmp_path / "actor.wav", 500, 0.6)
-    for more in ({1: tmp_path / "actor.wav"}, {}):  # and it stays
-        result = dub_into(replace(wanted, recordings=more), lambda: base)
-        assert result.segments[0].text == "Frase larga" and len(chat.asked) == 1
-        assert pitch_hz(tmp_path / "work", 0.4, 0.8) == pytest.approx(500, abs=5)
-    assert dub_into(replace(wanted, again=(1,)), lambda: base).sentences_spoken >= 1
-    assert pitch_hz(tmp_path / "work", 0.4, 0.8) != pytest.approx(500, abs=5)
-
-
-def test_a_sentence_recorded_by_hand_is_not_reworded(scene, base, tmp_path, chat):
-    long = "Una frase que es demasiado larga para tan poco tiempo."
-    write_subtitles(tmp_path / "long.srt", [Cue(0.3, 0.9, long), CUES[1]])
-    wanted = order(scene, tmp_path, subtitles=tmp_path / "long.srt", until="voices")
-    tone(tmp_path / "actor.wav", 500, 3.0)
-    dub_into(replace(wanted, recordings={1: tmp_path / "actor.wav"}), lambda: base)
-    chat.replies = ["1. Frase larga\n2. Frase"]
-    result = dub_into(replace(wanted, translator=chat.address_text), lambda: base)
-    assert result.segments[0].missing_s > 0 and result.segments[0].text == long and not chat.asked
-
-
-def test_a_recording_is_its_own_sentence_s_alone(scene, base, tmp_path):
-    cues = [Cue(0.3, 0.9, "Sí."), Cue(1.2, 1.8, "Sí."), Cue(2.2, 2.8, "No.")]
-    write_subtitles(tmp_path / "three.srt", cues)
-    wanted = order(scene, tmp_path, subtitles=tmp_path / "three.srt", until="voices")
-    work = wanted.work_folder
-
-    def recorded():
-        return [k for k, c in enumerate(cues) if abs(pitch_hz(work, c.start_s + 0.05, c.start_s + 0.45) - 500) < 5]
-
-    tone(tmp_path / "actor.wav", 500, 0.6)
-    dub_into(replace(wanted, recordings={2: tmp_path / "actor.wav", 3: tmp_path / "actor.wav"}), lambda: base)
-    assert recorded() == [1, 2]
-    dub_into(replace(wanted, again=(1,)), lambda: base)
-    assert recorded() == [1, 2]
-    write_subtitles(work / "translation.srt", [Cue(0.0, 0.2, "Ya."), *cues])
-    dub_into(wanted, lambda: base)
-    assert 2 in recorded()  # a recording goes along when a sentence is put in before it
-    dub_into(replace(wanted, again=(4,)), lambda: base)
-    assert 2 not in recorded()
-
-
 def test_a_mix_made_by_hand_is_what_is_heard_and_no_picture_is_made_again(scene, done, base, tmp_path):
     folder = copy_of(done, tmp_path)
     t = np.arange(round(SECONDS * 16000)) / 16000
@@ -355,40 +222,6 @@ def test_subtitles_that_were_handed_in_are_not_written_over(scene, base, tmp_pat
     before = mine.read_bytes()
     result = dub_into(order(scene, folder, subtitles=mine), lambda: base)
     assert mine.read_bytes() == before and result.subtitles.endswith("out.dubbed.srt")
-
-
-def test_voices_by_speaker_and_by_pitch():
-    t = np.arange(32000) / 16000
-    buzz = [sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 8)) * 0.1 for hz in (110, 220)]
-    sound = Sound(np.concatenate(buzz).astype(np.float32), 16000)
-    assert median_pitch_hz(Sound(sound.samples[:32000], 16000)) == pytest.approx(110, rel=0.03)
-    said = Transcript((Segment(0, 2, "uno", "ANNA"), Segment(2, 4, "dos", "BEN")), "es")
-    sound = SoundSupply(sound)
-    chosen = choose_voices(said, sound, "", {})
-    assert chosen["ANNA"].name == "espeak:es" and chosen["BEN"].name == "espeak:es+f2"
-    assert choose_voices(said, sound, "espeak:en+m3", {})["BEN"].name == "espeak:es+m3"
-    assert choose_voices(said, sound, "", {"ben": "espeak:es+f4"})["BEN"].name == "espeak:es+f4"
-    with pytest.raises(VoiceError, match="does not speak here; speakers: ANNA, BEN"):
-        choose_voices(said, sound, "", {"CARL": "espeak:es"})
-
-
-@pytest.mark.parametrize("block_s", [30.0, 0.7])
-def test_a_mix_is_as_loud_as_asked_and_no_peak_passes(tmp_path, monkeypatch, block_s):
-    monkeypatch.setattr("lipsync.speech.blocks.BLOCK_S", block_s)
-    rng = np.random.default_rng(0)
-    under = Sound(0.01 * rng.standard_normal((48000, 2)).astype(np.float32), 16000)
-    speech = Sound(0.01 * rng.standard_normal(48000).astype(np.float32), 16000)
-
-    def made(under, lufs):
-        write_mix(tmp_path / "m.wav", SoundSupply(under), SoundSupply(speech), 48000, lufs)
-        return read_sound(tmp_path / "m.wav", sample_rate_hz=None, mono=False)
-
-    assert loudness_lufs(made(under, -23.0)) == pytest.approx(-23.0, abs=0.15)
-    speech.samples[20000:20100] *= 40
-    loud = made(under, -14.0)
-    assert -1.3 < true_peak_db(loud) < -0.9
-    heard = made(Sound(np.zeros((48000, 6), np.float32), 16000), -23.0).samples
-    assert np.abs(heard[:, 2]).max() > 0 and not heard[:, [0, 1, 3, 4, 5]].any()
 
 
 def test_command_line_wrong_use(capsys, scene):

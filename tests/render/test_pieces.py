@@ -21,7 +21,6 @@ from lipsync.progress import Cancellable, Silent
 from lipsync.render.avatar import say
 from lipsync.render.dub import dub
 from lipsync.render.generate import HeardFile, hear
-from lipsync.render.overlap import Ahead
 from lipsync.render.pieces import Pieces, stale_stretches
 from lipsync.types import Sound
 
@@ -311,37 +310,6 @@ def test_sound_in_parts_is_heard_as_a_whole(tmp_path):
     inner = slice(30, 600)
     assert np.abs(part.log_mel[inner] - whole.log_mel[first:][inner]).max() < 0.05
     assert not parts.is_silent
-
-
-def test_working_ahead_keeps_order_carries_errors_and_stops():
-    assert list(Ahead(iter(range(100)), 3)) == list(range(100))
-
-    def failing():
-        yield 1
-        raise ValueError("planted")
-
-    ahead = Ahead(failing(), 2)
-    assert next(ahead) == 1
-    for _ in range(2):  # again and again
-        with pytest.raises(ValueError, match="planted"):
-            next(ahead)
-    taken = []
-
-    def endless():
-        k = 0
-        while True:
-            taken.append(k)
-            yield k
-            k += 1
-
-    ahead = Ahead(endless(), 2)
-    assert next(ahead) == 0
-    time.sleep(0.2)
-    assert len(taken) <= 5  # bounded
-    ahead.close()
-    count = len(taken)
-    time.sleep(0.1)
-    assert len(taken) == count
 
 
 def test_cancelling_from_elsewhere_ends_in_time(base, tmp_path):
