@@ -27,7 +27,7 @@ from lipsync.types import Sound
 CHUNK, CONTEXT = 512, 64
 HANGOVER_S = 0.15
 _STRIDES = (1, 2, 2, 1)
-_BLOCK = 1 << 15  # chunks at a time: about a quarter of an hour
+_BLOCK = 1 << 12  # chunks at a time: about two minutes
 
 
 @cache
@@ -45,15 +45,17 @@ def _weights() -> tuple[dict[str, Tensor], nn.LSTM]:
     return weights, lstm
 
 
-def speech_probability(samples: np.ndarray) -> np.ndarray:
-    """P for every CHUNK samples: float32 (⌈N / CHUNK⌉,). `samples`: float32 (N,), 16 kHz, full scale ±1."""
+def speech_probability(samples: np.ndarray, gain: float = 1.0) -> np.ndarray:
+    """P for every CHUNK samples: float32 (⌈N / CHUNK⌉,). gain · `samples`: float32 (N,), 16 kHz, full scale ±1."""
     weights, lstm = _weights()
     count = -(-len(samples) // CHUNK)
-    padded = torch.from_numpy(np.pad(samples, (CONTEXT, count * CHUNK - len(samples))).astype(np.float32))
-    chunks = padded.unfold(0, CONTEXT + CHUNK, CHUNK)
     state, out = None, []
     with torch.inference_mode():
-        for block in chunks.split(_BLOCK):
+        for first in range(0, count, _BLOCK):
+            last = min(count, first + _BLOCK)
+            part = samples[max(0, first * CHUNK - CONTEXT) : last * CHUNK] * np.float32(gain)
+            ends = (0 if first else CONTEXT, max(0, last * CHUNK - len(samples)))
+            block = torch.from_numpy(np.pad(part, ends)).unfold(0, CONTEXT + CHUNK, CHUNK)
             x = F.conv1d(F.pad(block[:, None], (0, 64), mode="reflect"), weights["stft_conv.weight"], stride=128)
             x = (x[:, :129] ** 2 + x[:, 129:] ** 2).sqrt()
             for i, stride in enumerate(_STRIDES, 1):
@@ -72,8 +74,8 @@ def voice_activity(sound: Sound) -> np.ndarray:
         SpeechError: the sound is empty or not finite, or silero-vad is not installed.
     """
     samples = mono_16k(sound)
-    peak = float(np.abs(samples).max())
-    probability = speech_probability(samples / peak if peak > 1e-4 else samples)
+    peak = float(max(samples.max(), -samples.min()))
+    probability = speech_probability(samples, 1 / peak if peak > 1e-4 else 1.0)
     frames = np.arange(1 + len(samples) // HOP_SAMPLES) * HOP_SAMPLES // CHUNK
     active = probability[np.minimum(frames, len(probability) - 1)] > 0.5
     return _close_gaps(active, round(HANGOVER_S * MEL_RATE_HZ))

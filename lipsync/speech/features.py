@@ -165,11 +165,14 @@ def mel_at(mel: np.ndarray, times_s: np.ndarray, *, start_s: float, half_width: 
 
 def frame_levels_db(samples: np.ndarray) -> np.ndarray:
     """RMS of 25 ms around each mel frame, dB of full scale: float32 (T,), −120 at silence. `samples`: (N,), 16 kHz."""
-    energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
-    centres = np.arange(1 + len(samples) // HOP_SAMPLES) * HOP_SAMPLES
-    last = np.minimum(centres + WINDOW_SAMPLES // 2, len(samples))
-    first = np.maximum(centres - WINDOW_SAMPLES // 2, 0)
-    mean = (energy[last] - energy[first]) / WINDOW_SAMPLES
+    total = 1 + len(samples) // HOP_SAMPLES
+    mean = np.empty(total)
+    for begun in range(0, total, BLOCK_FRAMES):
+        centres = np.arange(begun, min(total, begun + BLOCK_FRAMES)) * HOP_SAMPLES
+        last = np.minimum(centres + WINDOW_SAMPLES // 2, len(samples))
+        first = np.maximum(centres - WINDOW_SAMPLES // 2, 0)
+        energy = np.concatenate([[0.0], np.cumsum(samples[first[0] : last[-1]].astype(np.float64) ** 2)])
+        mean[begun : begun + len(centres)] = (energy[last - first[0]] - energy[first - first[0]]) / WINDOW_SAMPLES
     return (10 * np.log10(np.maximum(mean, 1e-12))).astype(np.float32)
 
 
