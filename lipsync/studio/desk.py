@@ -15,6 +15,7 @@ from lipsync.studio import learning, service
 from lipsync.studio.dubs import (
     SPANS,
     DubProject,
+    check_wanted,
     create_dub,
     find_dub,
     parse_time,
@@ -42,12 +43,13 @@ class DubDesk:
             return create_dub(person, Path(video), language).folder.name
         if not link.strip():
             raise PersonError("bring a video first, or paste its link")
-        person.consent.check("video")
+        url = learning.check_link(link)
+        check_wanted(person, language)
 
         def work(progress: Progress) -> None:
             folder = person.folder / ".fetched"
             try:
-                create_dub(person, learning.fetch(link, folder, progress, "consent")[0], language)
+                create_dub(person, learning.fetch(url, folder, progress, "consent")[0], language)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 

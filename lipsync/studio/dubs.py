@@ -89,17 +89,22 @@ def find_dub(person: Person, name: str | None) -> DubProject:
     raise PersonError("choose a dub first, or start a new one with a video and a language")
 
 
+def check_wanted(person: Person, language: str) -> None:
+    """Raises ConsentError: the person's record does not cover video. UsageError: no language."""
+    person.consent.check("video")
+    if not language:
+        raise UsageError("choose the language into which the video is dubbed")
+
+
 def create_dub(person: Person, video: Path, language: str) -> DubProject:
     """A new dub of a video, which is copied in.
 
     Raises:
-        ConsentError: the person's record does not cover video. UsageError: no language. MediaError: not a video.
+        ConsentError, UsageError: see `check_wanted`. MediaError: not a video.
     """
     from lipsync.media import probe
 
-    person.consent.check("video")
-    if not language:
-        raise UsageError("choose the language into which the video is dubbed")
+    check_wanted(person, language)
     if probe(video).is_still:
         raise UsageError("a photo has no speech to dub; the Speak tab lets a photo speak")
     stamp = datetime.now().strftime("%Y-%m-%d %H-%M-%S")

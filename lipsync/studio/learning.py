@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lipsync.config import FinetuneConfig
 from lipsync.consent import Consent
-from lipsync.errors import CheckpointError, ConsentError
+from lipsync.errors import CheckpointError, ConsentError, UsageError
 from lipsync.progress import Progress
 from lipsync.studio.people import Person
 
@@ -58,6 +58,15 @@ def fetch(url: str, folder: Path, progress: Progress, rights: str = "", **option
     from data_prep.download import download
 
     return [file.path for file in download(url.strip(), folder, rights=rights, progress=progress, **options)]
+
+
+def check_link(text: str | None) -> str:
+    """The link of a video as it was pasted, before anything is fetched. Raises UsageError when it is none."""
+    link = (text or "").strip()
+    if not link.lower().startswith(("http://", "https://")):
+        found = f"{link[:60]!r} is no link" if link else "no link yet"
+        raise UsageError(f"{found}: paste the address of a video, which begins with https://")
+    return link
 
 
 def read_report(dataset: Path) -> dict[str, Any]:

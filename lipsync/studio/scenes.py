@@ -44,6 +44,29 @@ class SceneOrder:
     base: str = "base"
     device: str = "auto"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    home: Path | None = None  # where people are; None: the usual folder
+
+
+def typed_cast(text: str, people: Collection[str]) -> dict[str, dict[str, str]] | None:
+    """Who plays whom in a typed script: a speaker who is called like one of `people` is that person.
+
+    Returns:
+        Settings by speaker; None where nobody is cast, so that it is no scene.
+
+    Raises:
+        SpeechError: see `parse_script`. UsageError: the header names files, which a page must not open.
+    """
+    from lipsync.speech.script import parse_script
+
+    script = parse_script(text, speakers=people)
+    named = {name.casefold(): name for name in people}
+    cast = {who: {"person": named[who.casefold()]} for who in script.speakers if who.casefold() in named}
+    for who, settings in script.cast:
+        files = sorted({"template", "adapter"} & settings.keys())
+        if files:
+            raise UsageError(f"{who}: {files[0]}=… is for the command line; here write {who}: person=NAME")
+        cast.pop(who, None)
+    return cast if cast or script.cast else None
 
 
 def has_cast(script: Path) -> bool:
@@ -86,8 +109,8 @@ class _Part:
     reference: Path | None = None
 
 
-def perform(order: SceneOrder, progress: Progress) -> "SceneResult":
-    """Make the video of a script with a cast. Raises LipsyncError of many kinds."""
+def perform(order: SceneOrder, progress: Progress, models: Models | None = None) -> "SceneResult":
+    """Make the video of a script with a cast, with loaded `models`, if any. Raises LipsyncError of many kinds."""
     from lipsync.config import RenderConfig
     from lipsync.render.scene import Actor, Stage
     from lipsync.render.scene import perform as render
@@ -107,7 +130,7 @@ def perform(order: SceneOrder, progress: Progress) -> "SceneResult":
         takes=Takes(order.takes) if order.takes else None,
         again=order.again,
     )
-    models = Models(most=len(parts))
+    models = models or Models(most=len(parts))
     stages: dict[Path, list[Actor]] = {}
     for name, part in parts.items():
         actor = Actor(name, models.open(order.base, part.adapter, order.device), part.face)
@@ -148,7 +171,7 @@ def _settle(name: str, settings: Mapping[str, str], order: SceneOrder, variant: 
     person = settings.get("person", "" if template else order.person)
     if person:
         wanted = {"template": template, "adapter": adapter, "voice": voice or None}
-        known = order_for(find_person(person), order.out, **wanted)
+        known = order_for(find_person(person, order.home), order.out, **wanted)
         template, adapter, voice, reference = known.template, known.adapter, known.voice, known.reference
     template = template or order.template
     who = name or "the narrator"

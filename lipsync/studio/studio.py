@@ -14,9 +14,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lipsync.consent import record_consent
-from lipsync.errors import ConsentError, MediaError, PersonError
+from lipsync.errors import ConsentError, MediaError, PersonError, UsageError
 from lipsync.progress import Progress, Silent
-from lipsync.studio import learning, service
+from lipsync.studio import learning, scenes, service
 from lipsync.studio.jobs import Jobs, Snapshot
 from lipsync.studio.people import (
     RECORDINGS,
@@ -44,6 +44,7 @@ class Spoken:
     template: str = ""
     settings: tuple[tuple[str, Any], ...] = ()
     speed: float = 1.0
+    layout: str = "cut"
 
 
 class Studio:
@@ -65,9 +66,11 @@ class Studio:
         return find_person(name, self.home)
 
     def add_person(self, name: str, recorded_by: str, statement: str, how: str, agreed: bool) -> Person:
-        """Raises ConsentError unless the agreement was ticked."""
+        """Raises PersonError without names, ConsentError unless the agreement was ticked."""
+        if not name.strip() or not recorded_by.strip():
+            raise PersonError("give the person's name and your own: both stand in the consent record")
         if not agreed:
-            raise ConsentError(f"tick that {name or 'the person'} agreed to the statement; nobody is learned without")
+            raise ConsentError(f"tick that {name.strip()} agreed to the statement; nobody is learned without")
         return create_person(name, record_consent(name.strip(), recorded_by, statement, how=how), self.home)
 
     def delete(self, name: str, typed: str) -> None:
@@ -93,12 +96,12 @@ class Studio:
 
     def fetch(self, name: str, url: str) -> str:
         """Start fetching a video from a link into the person's footage."""
-        person = self.person(name)
-        if not url.strip():
-            raise PersonError("paste the link of a video first")
-        return self.start(
-            person, "Fetching footage", lambda progress: learning.fetch(url, person.footage_folder, progress, "consent")
-        )
+        person, link = self.person(name), learning.check_link(url)
+
+        def work(progress: Progress) -> None:
+            learning.fetch(link, person.footage_folder, progress, "consent")
+
+        return self.start(person, "Fetching footage", work)
 
     def prepare(self, name: str) -> str:
         """Start cutting the person's footage into clips."""
@@ -149,9 +152,12 @@ class Studio:
         progress.done()
 
     def speak(self, name: str, spoken: Spoken) -> str:
-        """Start a video in which the person says a text, or a recording."""
+        """Start a video in which the person says a text, or a recording; or all people whom a script names."""
         person = self.person(name)
         out = self._new_render(person, "says")
+        cast = None if spoken.recording or not spoken.text.strip() else scenes.typed_cast(spoken.text, self.names())
+        if cast is not None:
+            return self._perform(person, spoken, cast, out)
         order = service.order_for(
             person,
             out,
@@ -161,7 +167,21 @@ class Studio:
             template=_chosen(person.footage(), spoken.template),
             settings=dict(spoken.settings),
         )
+        _check_said(order)
         return self.start(person, "Rendering", lambda progress: self._render(order, progress))
+
+    def _perform(self, person: Person, spoken: Spoken, cast: dict[str, dict[str, str]], out: Path) -> str:
+        """Start a scene. Who is in no cast is played by `person`."""
+        settings = {key: value for key, value in spoken.settings if key != "face"}
+        order = scenes.SceneOrder(
+            spoken.text, out, cast, spoken.layout, person.name, speed=spoken.speed, settings=settings, home=self.home
+        )
+
+        def work(progress: Progress) -> None:
+            result = scenes.perform(order, progress, self.models)
+            write_account(out, {"text": spoken.text, **asdict(result)})
+
+        return self.start(person, "Rendering", work)
 
     def dub(self, name: str, video: str | None, spoken: Spoken) -> str:
         """Start giving a video of the person other speech."""
@@ -172,6 +192,7 @@ class Studio:
         wanted: dict[str, Any] = {"settings": dict(spoken.settings), "template": kept, "speed": spoken.speed}
         wanted |= {"text": spoken.text, "voice": self._voice(person, spoken)}
         order = service.order_for(person, self._new_render(person, "dubbed"), dub=True, **wanted)
+        _check_said(order)
         return self.start(person, "Dubbing", lambda progress: self._render(order, progress))
 
     def _voice(self, person: Person, spoken: Spoken) -> str | None:
@@ -225,6 +246,12 @@ class Studio:
     def choose_template(self, name: str, template: str) -> None:
         """Remember the footage whose head and body is shown."""
         change_person(self.person(name), template=template)
+
+
+def _check_said(order: service.Order) -> None:
+    """Raises UsageError, before anything is queued, where there is neither text nor recording."""
+    if not order.text.strip() and not Path(order.voice).is_file():
+        raise UsageError("type what shall be said, or bring a recording of it")
 
 
 def _chosen(footage: list[Path], name: str) -> Path | None:

@@ -87,7 +87,8 @@ def test_the_studio_says_what_is_missing(anna):
 
 def test_a_failed_job_is_shown_with_its_reason(anna):
     studio = Studio(anna.folder.parent)
-    studio.speak("Anna", Spoken("?!"))
+    order = Order(anna.folder / "a.mp4", anna.folder / "out.mp4", text="?!")
+    studio.start(anna, "Speaking", lambda progress: speak(order, progress))
     snapshot = studio.jobs.wait(studio.job("Anna").id)
     assert snapshot.state == "failed"
     assert "nothing to say" in show.job_card(snapshot)

@@ -21,7 +21,7 @@ from lipsync.studio.studio import Studio
 FIRST_PORT = 7860
 TICK_S = 1.0
 UPLOAD_LIFE_S = (3600, 6 * 3600)  # how often uploads are looked through, and how old they grow
-HEAD = "<h1>lipsync</h1><p>Footage of a person who agreed in; that person saying anything out.</p>"
+HEAD = "<h1>lipsync</h1><p>Bring footage of a person who agreed. Type, and watch them say it, or dub their videos.</p>"
 TABS = (
     ("1 Person", add_people_tab),
     ("2 Footage", add_footage_tab),

@@ -92,7 +92,8 @@ def add_making(frame: Frame, desk: DubDesk, which: gr.Dropdown, table: gr.Datafr
     dub.click(told(lambda *given: _make(frame, desk.dub, *given)), values, frame.card)
     with gr.Accordion("Say one sentence again", open=False), gr.Row():
         number = gr.Number(1, precision=0, minimum=1, label="Row of the table", min_width=120)
-        own = gr.Audio(label="Spoken by you or from a file; empty: by its voice, anew", type="filepath", min_width=260)
+        own = gr.Audio(label="Spoken by you or from a file; empty: by its voice, anew", type="filepath", min_width=260,
+                       buttons=[])  # fmt: skip
         again = gr.Button("Say it again")
     again.click(told(lambda name, *given: _do(frame, name, desk.retake, *given)), [*values[:3], number, own],
                 frame.card)  # fmt: skip

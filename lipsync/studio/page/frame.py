@@ -11,7 +11,7 @@ from lipsync.errors import LipsyncError
 from lipsync.studio.page.show import job_card
 from lipsync.studio.studio import Studio
 
-ERROR_S = 20.0
+ERROR_S = 12.0
 
 
 @dataclass(frozen=True)

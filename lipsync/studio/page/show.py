@@ -33,7 +33,7 @@ def job_card(job: Snapshot | None) -> str:
     if job is None:
         return ""
     if job.state == DONE:
-        return _card("done", job.title, "Finished. " + " · ".join(job.finished))
+        return _card("done", job.title, "Finished.", _faint(" · ".join(job.finished)))
     if job.state == FAILED:
         return _card("failed", job.title, job.error)
     if job.state == CANCELLED:
@@ -44,8 +44,11 @@ def job_card(job: Snapshot | None) -> str:
     percent = 0 if job.share is None else round(100 * job.share)
     bar = f'<div class="bar{" unknown" if job.share is None else ""}"><i style="width:{percent}%"></i></div>'
     line = " · ".join(part for part in (job.stage or "Working", f"{percent} %" if job.share else "", left) if part)
-    note = f'<p class="faint">{escape(job.note)}</p>' if job.note else ""
-    return _card("running", job.title, line, bar + loss_curve(job.readings) + note)
+    return _card("running", job.title, line, bar + loss_curve(job.readings) + _faint(job.note))
+
+
+def _faint(text: str) -> str:
+    return f'<p class="faint">{escape(text)}</p>' if text else ""
 
 
 def _card(kind: str, title: str, text: str, more: str = "") -> str:
@@ -142,6 +145,8 @@ def render_account(account: Mapping[str, Any]) -> str:
     """What a render says of itself."""
     if not account:
         return ""
+    if "turns" in account:
+        return scene_account(account)
     speed = account["duration_s"] / max(1e-6, sum(account["seconds"].get(k, 0) for k in ("plan", "render")))
     rows = [
         ("Frames", f"{account['frames']}, {account['rendered']} with a new mouth"),
@@ -152,10 +157,25 @@ def render_account(account: Mapping[str, Any]) -> str:
     ]
     passed = account["passed_through"]
     rows += [("Left as it was", "; ".join(stretches(passed)) if passed else "no frame")]
+    return table(rows, ("This video", "")) + _remarks(account)
+
+
+def scene_account(account: Mapping[str, Any]) -> str:
+    """What a video of several speakers says of itself."""
+    seen = "all side by side" if account["layout"] == "grid" else f"one after another, {len(account['shots'])} shots"
+    rows = [
+        ("Sentences", f"{len(account['turns'])}, in {format_s(account['duration_s'])}"),
+        ("Picture", f"{account['width']} × {account['height']}, {account['frame_rate']:.3g} a second; {seen}"),
+        *[(one["name"] or "Narrator", f"{one['rendered']} frames with a new mouth") for one in account["actors"]],
+    ]
+    return table(rows, ("This video", "")) + _remarks(account)
+
+
+def _remarks(account: Mapping[str, Any]) -> str:
+    """Warnings, and what was measured."""
     notes = "".join(f"<li>{escape(text)}</li>" for text in account["warnings"])
     found = [row for row in account.get("measured", []) if row[2] != "needs a reference"]
-    measured = table(found, ("Measured", "", "")) if found else ""
-    return table(rows, ("This video", "")) + (f"<ul>{notes}</ul>" if notes else "") + measured
+    return (f"<ul>{notes}</ul>" if notes else "") + (table(found, ("Measured", "", "")) if found else "")
 
 
 def dub_account(account: Mapping[str, Any]) -> str:

@@ -13,19 +13,24 @@ from lipsync.studio.studio import Spoken, read_account, renders
 
 FACES = [("there is one", ""), ("the largest", "largest"), ("the left one", "left"), ("the right one", "right")]
 SPOKEN = ["audio", "video"]
+LAYOUTS = [("one after another", "cut"), ("side by side", "grid")]
+HINT = (
+    "Type here. [pause 0.5] makes a pause. A line that begins with ANNA: is said by Anna, if she is one of your people."
+)
 
 
 def add_speak_tab(frame: Frame) -> None:
     """Build the tab in which a text is typed."""
     with gr.Row():
         with gr.Column(min_width=300):
-            text = gr.Textbox(label="What shall be said", lines=4, placeholder="Type here. [pause 0.5] makes a pause.")
+            text = gr.Textbox(label="What shall be said", lines=4, placeholder=HINT)
             template = gr.Dropdown(label="Head and body from", choices=[], allow_custom_value=True)
             voice, recording, settings = _how()
+            layout = gr.Dropdown(LAYOUTS, value="cut", label="Several speakers are seen")
             speak = gr.Button("Speak", variant="primary")
         with gr.Column(min_width=300):
             add_watch(frame)
-    values = [frame.who, text, template, voice, recording, *settings]
+    values = [frame.who, text, template, layout, voice, recording, *settings]
     speak.click(told(lambda *given: _speak(frame, *given)), values, frame.card)
     frame.show(lambda name: _templates(frame, name), [template])
 
@@ -59,8 +64,8 @@ def _how() -> tuple[gr.Dropdown, gr.File, list[Any]]:
     """Voice, recording, and the settings that few need."""
     usual = RenderConfig()
     voice = gr.Dropdown(label="Voice", choices=voices(), value=voices()[0][1], filterable=True)
-    recording = gr.File(label="Or a recording of the speech (replaces text and voice)", file_types=SPOKEN, height=150)
-    spoken = gr.Audio(label="Or speak it here", sources=["microphone"], type="filepath", format=None)
+    recording = gr.File(label="Or a recording, instead of text and voice", file_types=SPOKEN, height=150)
+    spoken = gr.Audio(label="Or speak it here", sources=["microphone"], type="filepath", format=None, buttons=[])
     spoken.change(lambda path: path, spoken, recording, show_progress="hidden")
     with gr.Accordion("More", open=False):
         speed = gr.Slider(0.5, 2.0, value=1.0, step=0.05, label="Speed of the speech")
@@ -71,14 +76,15 @@ def _how() -> tuple[gr.Dropdown, gr.File, list[Any]]:
     return voice, recording, [speed, seed, steps, guidance, face]
 
 
-def _spoken(text: str, voice: str, recording: str | None, speed: float, *settings: Any, template: str = "") -> Spoken:
+def _spoken(text: str, voice: str, recording: str | None, speed: float, *settings: Any, template: str = "",
+            layout: str = "cut") -> Spoken:  # fmt: skip
     seed, steps, guidance, face = settings
     rendering = (("seed", int(seed or 0)), ("steps", int(steps)), ("guidance", float(guidance)), ("face", face))
-    return Spoken(text, voice, recording, template, rendering, 1.0 if recording else speed)
+    return Spoken(text, voice, recording, template, rendering, 1.0 if recording else speed, layout)
 
 
-def _speak(frame: Frame, name: str, text: str, template: str, *how: Any) -> str:
-    frame.studio.speak(name, _spoken(text, *how, template=template or ""))
+def _speak(frame: Frame, name: str, text: str, template: str, layout: str, *how: Any) -> str:
+    frame.studio.speak(name, _spoken(text, *how, template=template or "", layout=layout))
     return frame.card_of(name)
 
 

@@ -8,6 +8,8 @@ CSS = """
 .dark .gradio-container button[role="tab"][aria-selected="true"] { color: var(--primary-300); }
 #head h1 { font-size: 1.7rem; margin: 0.4rem 0 0; letter-spacing: -0.02em; }
 #head p { margin: 0.1rem 0 0; color: var(--body-text-color-subdued); }
+.grid-container { grid-template-columns: repeat(auto-fill, minmax(96px, 132px)) !important; }
+.label-wrap > span { text-align: left; }
 #stop { align-self: center; }
 .card { border: 1px solid var(--border-color-primary); border-left: 4px solid var(--primary-500);
   border-radius: 10px; padding: 0.7rem 1rem; background: var(--background-fill-secondary); }
