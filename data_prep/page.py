@@ -63,7 +63,7 @@ p{margin:4px 0;max-width:70ch}.soft{color:var(--soft);font-size:.88rem}
 .sheet.wide{grid-template-columns:repeat(auto-fill,minmax(140px,1fr))}
 figure{margin:0}figure img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:8px;display:block;
 background:var(--line)}
-figure.wide img{aspect-ratio:16/10}
+figure.wide img{aspect-ratio:16/10;object-position:50% 25%}
 figcaption{font-size:.74rem;line-height:1.3;color:var(--soft);margin-top:3px;overflow-wrap:anywhere}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
@@ -214,7 +214,7 @@ def _histograms(histograms: Sequence[dict[str, Any]]) -> str:
         )
         unit = h["unit"] if h["unit"] in ("", "°") else f" {h['unit']}"
         cards.append(
-            f"<div class=card><h3>{escape(h['title'])}</h3><p class=soft>median {h['median']:g}{escape(unit)}</p>"
+            f"<div class=card><h3>{escape(h['title'])}</h3><p class=soft>median {h['median']:.3g}{escape(unit)}</p>"
             f'<svg viewBox="0 0 300 118">{bars}<line x1="0" x2="300" y1="100.5" y2="100.5" stroke="var(--line)"/>'
             f'<text x="0" y="115">{h["edges"][0]:g}</text>'
             f'<text x="300" y="115" text-anchor="end">{h["edges"][-1]:g}</text></svg></div>'
@@ -246,7 +246,7 @@ def _heat(
     lines = []
     for name, row in zip(rows, minutes, strict=True):
         cells = "".join(
-            f'<td style="--share:{100 * (m / most) ** 0.5:.0f}%">{_minutes(m) if m * 60 >= 0.5 else "–"}</td>'
+            f'<td style="--share:{70 * (m / most) ** 0.5:.0f}%">{_minutes(m) if m * 60 >= 0.5 else "–"}</td>'
             for m in row
         )
         lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
@@ -315,9 +315,9 @@ def _people(source: dict[str, Any]) -> str:
 
 def _timeline(source: dict[str, Any]) -> str:
     length_s = source["duration_s"]
-    facts = [format_s(length_s), f"{source['width']}×{source['height']}", f"{source['frame_rate']:g} fps"]
+    facts = [format_s(length_s), f"{source['width']}×{source['height']}", f"{source['frame_rate']:.4g} fps"]
     facts.append(f"{len(source['clips'])} clip{'s' * (len(source['clips']) != 1)}")
-    if source["offset_frames"]:
+    if source["offset_frames"] and source["clips"]:
         facts.append(f"sound moved by {-source['offset_frames']:+.1f} frames")
     bars = people = ""
     if length_s > 0:

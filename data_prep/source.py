@@ -111,6 +111,9 @@ def _judge(tools: Tools, job: SourceJob, info: VideoInfo) -> SourceResult:
             cuts = []
         candidates = _judged(cuts, level(sound), info, tools, result)
         _write(candidates, sound, info, job.out, tools, result)
+        if result.clips and abs(result.offset_frames) >= 1:
+            late = "late" if result.offset_frames > 0 else "early"
+            result.warnings.append(f"its sound comes {abs(result.offset_frames):.1f} frames {late}; corrected")
     ordered = sorted(result.dropped, key=lambda d: (d.start_s, d.end_s, d.reason))
     result.dropped = [_illustrated(d, pictures, f"{job.name}_drop{i:03d}", job.out) for i, d in enumerate(ordered)]
     return result
@@ -202,9 +205,6 @@ def _judged(cuts: list[Cut], sound: Sound, info: VideoInfo, tools: Tools, result
     shares = [c.speech_share for c in found]
     sync = file_sync([c.curve for c in found], lengths_s, tools.judge, config.checks.most_drift_frames, shares)
     result.offset_frames, result.offset_score = sync.offset_frames, round(sync.score, 3)
-    if abs(sync.offset_frames) >= 1:
-        late = "late" if sync.offset_frames > 0 else "early"
-        result.warnings.append(f"its sound comes {abs(sync.offset_frames):.1f} frames {late}; corrected")
     return _without(found, sync.apart, sync.reason, result)
 
 
