@@ -8,7 +8,7 @@ import pytest
 
 from lipsync.errors import MediaError
 from lipsync.studio.page import build_app
-from lipsync.studio.page.frame import told
+from lipsync.studio.page.frame import told, without_folders
 from lipsync.studio.page.theme import CSS
 from lipsync.studio.studio import Studio
 
@@ -63,6 +63,12 @@ def test_an_error_of_ours_becomes_a_message_and_changes_nothing(monkeypatch):
 
     assert told(handler)("a.mp4") == gr.skip()
     assert shown == ["a.mp4: no video"]
+
+
+def test_an_upload_is_called_as_its_owner_calls_it(monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "/home/me/.uploads")
+    assert without_folders(f"/home/me/.uploads/{64 * 'a'}/my talk.srt: line 1") == "my talk.srt: line 1"
+    assert without_folders("/home/me/talk.srt: line 1") == "/home/me/talk.srt: line 1"
 
 
 def test_a_fault_of_the_program_is_not_hidden():

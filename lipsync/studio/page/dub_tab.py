@@ -14,7 +14,7 @@ from lipsync.studio.page.speak_tab import add_other_speech
 from lipsync.studio.studio import read_account
 
 HEAD = ["From", "To", "Who", "Original", "Translation", "How it fits"]
-WIDTHS: list[str | int] = ["84px", "84px", "90px", "230px", "300px", "170px"]
+WIDTHS: list[str | int] = ["84px", "84px", "80px", "250px", "340px", "170px"]
 BACKGROUNDS = [
     ("kept, as well as it can be", "auto"),
     ("turned down while somebody speaks", "duck"),
@@ -75,9 +75,10 @@ def add_words(frame: Frame, desk: DubDesk, which: gr.Dropdown, table: gr.Datafra
 def add_making(frame: Frame, desk: DubDesk, which: gr.Dropdown, table: gr.Dataframe) -> tuple[gr.Audio, list[Any]]:
     """Voices, the two buttons, one sentence again, and what came of it."""
     with gr.Row():
-        voice = gr.Dropdown([("chosen by the speaker's pitch", ""), *voices()], value="", label="Voice", scale=2,
+        voice = gr.Dropdown([("chosen by the speaker's pitch", ""), *voices()], value="", label="Voice", scale=2, min_width=260,
                             allow_custom_value=True)  # fmt: skip
-        background = gr.Dropdown(BACKGROUNDS, value="auto", label="Music and noises under the speech", scale=2)
+        background = gr.Dropdown(BACKGROUNDS, value="auto", label="Music and noises under the speech", scale=2,
+                                 min_width=260)  # fmt: skip
     with gr.Accordion("More: a voice for each speaker, translation by a server", open=False):
         each = gr.Textbox(label="One line for each speaker", placeholder="ANNA = espeak:hi+f2", lines=2)
         server = gr.Textbox(label="Translation server", placeholder="http://HOST/v1#MODEL")
@@ -92,11 +93,11 @@ def add_making(frame: Frame, desk: DubDesk, which: gr.Dropdown, table: gr.Datafr
     dub.click(told(lambda *given: _make(frame, desk.dub, *given)), values, frame.card)
     with gr.Accordion("Say one sentence again", open=False), gr.Row():
         number = gr.Number(1, precision=0, minimum=1, label="Row of the table", min_width=120)
-        own = gr.Audio(label="Spoken by you or from a file; empty: by its voice, anew", type="filepath", min_width=260,
+        own = gr.Audio(label="A recording; empty: its voice, anew", type="filepath", min_width=260,
                        buttons=[])  # fmt: skip
         again = gr.Button("Say it again")
-    again.click(told(lambda name, *given: _do(frame, name, desk.retake, *given)), [*values[:3], number, own],
-                frame.card)  # fmt: skip
+    again.click(told(lambda name, *given: (_do(frame, name, desk.retake, *given), None)), [*values[:3], number, own],
+                [frame.card, own])  # fmt: skip
     files = gr.File(label="Download: the video and its subtitles", interactive=False, file_count="multiple")
     account = gr.HTML()
     return sound, [files, account, voice, background, each, server]

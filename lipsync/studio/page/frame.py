@@ -1,6 +1,8 @@
 """What the tabs share: the studio, the chosen person, the job's card; and how an error of ours reaches the page."""
 
 import functools
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +47,13 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*values)
         except (LipsyncError, OSError) as error:
-            gr.Warning(str(error), duration=ERROR_S)
+            gr.Warning(without_folders(str(error)), duration=ERROR_S)
             return gr.skip()
 
     return wrapper
+
+
+def without_folders(text: str) -> str:
+    """A message with files that were uploaded called as their owner calls them."""
+    folder = os.environ.get("GRADIO_TEMP_DIR", "")
+    return re.sub(re.escape(folder) + r"[/\\][0-9a-f]{16,}[/\\]", "", text) if folder else text

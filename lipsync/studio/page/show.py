@@ -33,7 +33,9 @@ def job_card(job: Snapshot | None) -> str:
     if job is None:
         return ""
     if job.state == DONE:
-        return _card("done", job.title, "Finished.", _faint(" · ".join(job.finished)))
+        return _card(
+            "done", job.title, "Finished.", _faint(" · ".join(s for s in job.finished if not s.endswith(": 0 s")))
+        )
     if job.state == FAILED:
         return _card("failed", job.title, job.error)
     if job.state == CANCELLED:
