@@ -75,8 +75,8 @@ def add_words(frame: Frame, desk: DubDesk, which: gr.Dropdown, table: gr.Datafra
 def add_making(frame: Frame, desk: DubDesk, which: gr.Dropdown, table: gr.Dataframe) -> tuple[gr.Audio, list[Any]]:
     """Voices, the two buttons, one sentence again, and what came of it."""
     with gr.Row():
-        voice = gr.Dropdown([("chosen by the speaker's pitch", ""), *voices()], value="", label="Voice", scale=2, min_width=260,
-                            allow_custom_value=True)  # fmt: skip
+        voice = gr.Dropdown([("chosen by the speaker's pitch", ""), *voices()], value="", label="Voice", scale=2,
+                            min_width=260, allow_custom_value=True)  # fmt: skip
         background = gr.Dropdown(BACKGROUNDS, value="auto", label="Music and noises under the speech", scale=2,
                                  min_width=260)  # fmt: skip
     with gr.Accordion("More: a voice for each speaker, translation by a server", open=False):
