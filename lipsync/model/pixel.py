@@ -218,7 +218,7 @@ def _unusable_first(usable: Tensor) -> int:
 
     0 on a GPU, which would have to be waited for.
     """
-    return 0 if usable.is_cuda else int((usable.amax(0) > 0).float().argmax())
+    return int((usable.amax(0) > 0).float().argmax()) if usable.device.type == "cpu" else 0
 
 
 class Decoder(nn.Module):

@@ -114,7 +114,9 @@ class ShapeTask:
         self.people = sorted({c.person for c in train if c.person})
         self.model = nn.Module()
         self.model.net = model
-        self.model.styles = nn.Embedding(max(1, len(self.people)), model.config.style)
+        self.model.styles = nn.Embedding(
+            max(1, len(self.people)), model.config.style, device=next(model.parameters()).device
+        )
         nn.init.normal_(self.model.styles.weight, std=0.1)  # not zero: film starts at zero, and one must move the other
         self.net = model
         self.device = next(model.parameters()).device
