@@ -90,7 +90,7 @@ class RenderConfig:
     photo_most_px: int = 1920  # a larger photo is scaled to this side
     photo_motion: float = 1.0  # 0: the head of a photo stays still
     segment_s: float = 20.0  # a render is planned, rendered and, when interrupted, resumed in pieces of this length
-    first_s: float = 2.0  # the same for output that is streamed: how soon the first pictures are out
+    first_s: float = 2.0  # the first piece, each is twice the last up to segment_s; of a stream all are as short
 
 
 @dataclass(frozen=True)

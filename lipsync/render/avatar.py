@@ -19,9 +19,11 @@ from lipsync.media import Picture, read_pictures
 from lipsync.media.supply import SoundSupply
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
-from lipsync.render.blocks import RUN_IN, Carry, Start
+from lipsync.render.blocks import RUN_IN
+from lipsync.render.carry import Carry, Start
 from lipsync.render.generate import listen
-from lipsync.render.job import Part, Production
+from lipsync.render.job import Production
+from lipsync.render.part import Part
 from lipsync.render.pieces import job_key
 from lipsync.render.plan import Plan, make_plan, read_references
 from lipsync.render.result import RenderResult

@@ -5,6 +5,9 @@ and RUN_IN frames before it, which are generated again so that the model has fra
 afresh with each block. A block's plan is therefore a function of its own pictures and of what is carried over: the
 window's size and the resting mouth of the face that goes on, and the pool of reference windows. The same block gives
 the same frames whether or not the blocks before it were rendered by the same process.
+
+The first blocks are short, each twice the last, so that rendering begins soon and the stages overlap from then on. What
+a short block knows of the resting mouth is mended by those after it, slowly: within MEND frames.
 """
 
 from collections import deque
@@ -23,6 +26,8 @@ from lipsync.faces.follow import place_tracks
 from lipsync.faces.track import Tracker, is_cut, thumbnail
 from lipsync.media import Picture, read_pictures
 from lipsync.model.shape import find_neutral
+from lipsync.render.carry import Carry, Start, empty_carry
+from lipsync.render.overlap import Ahead
 from lipsync.render.place import enlarged, shifted, window_surroundings
 from lipsync.render.plan import (
     FINE,
@@ -38,54 +43,13 @@ from lipsync.types import Face, VideoInfo
 
 RUN_IN, REACH = 8, 6
 DETECT_PX = 1920  # a larger picture is scaled down to find faces in it
+_READ_AHEAD = 8  # pictures
 HELD = 48  # pictures of a block of which the face is kept as candidates for references
 _SAME_PLACE = 0.5  # a face this near (inter-ocular distances) to where one was a frame before is the same
 _STEADY = 0.12  # a change of the face's size by less (natural logarithm) leaves the window's size as it was
 _MOUTHS = 300  # mouths remembered for the resting mouth of all
-
-
-@dataclass(frozen=True)
-class Carry:
-    """What a block takes over from those before it. Arrays only: it is saved beside the finished piece.
-
-    track, scale_px, neutral (31, 3), neutral_frames, place_px (3): of the face in the last frame; track −1: none.
-    mouths (M, 31, 3): some of all seen. The rest is the pool: windows (R, S, S, 3), fine (R, n·S, n·S, 3),
-    points (R, 31, 2), frames (R,), opening (R,), pose_deg (R, 3), tracks (R,).
-    """
-
-    track: int
-    tracks_so_far: int
-    scale_px: float
-    neutral: np.ndarray
-    neutral_frames: int
-    place_px: np.ndarray
-    mouths: np.ndarray
-    windows: np.ndarray
-    fine: np.ndarray
-    points: np.ndarray
-    frames: np.ndarray
-    opening: np.ndarray
-    pose_deg: np.ndarray
-    tracks: np.ndarray
-
-
-def empty_carry(size_px: int) -> Carry:
-    """What the first block takes over."""
-    return Carry(
-        -1, 0, 0.0, np.zeros((31, 3)), 0, np.zeros(3), np.zeros((0, 31, 3)),
-        np.zeros((0, size_px, size_px, 3), np.uint8), np.zeros((0, FINE * size_px, FINE * size_px, 3), np.uint8),
-        np.zeros((0, 31, 2), np.float32), np.zeros(0, int), np.zeros(0), np.zeros((0, 3)), np.zeros(0, int),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a block begins: its number, its first frame, the time from which on its pictures are read, and theirs."""
-
-    number: int = 0
-    first: int = 0
-    read_from: int = 0
-    read_from_s: float = 0.0
+_KNOWN_FRAMES = 500  # a resting mouth seen in so many usable frames is no longer mended
+MEND = 25
 
 
 @dataclass(frozen=True)
@@ -119,8 +83,9 @@ class BlockPlanner:
     """Reads a video once and yields its blocks.
 
     Args:
-        frames: of a block.
+        frames: of a block, at most.
         start, carry: where to begin and with what; the first block's unless resumed.
+        first_frames: of the first block; None: as all.
     """
 
     def __init__(
@@ -132,30 +97,40 @@ class BlockPlanner:
         frames: int,
         start: Start | None = None,
         carry: Carry | None = None,
+        first_frames: int | None = None,
     ) -> None:
         self.info, self.config, self.detector, self.frames = info, config, detector, max(frames, RUN_IN + 2 * REACH)
+        self.first_frames = max(first_frames or frames, RUN_IN + 2 * REACH)
         self.size_px, self.window = size_px, replace(config.window, size_px=size_px)
         self.start, self.carry = start or Start(), carry or empty_carry(size_px)
 
     def __iter__(self) -> Iterator[Block]:
-        """Plan block after block. Raises NoFaceError when faces of the first block need a choice; MediaError."""
+        """Plan block after block. Raises NoFaceError when faces of the first `frames` need a choice; MediaError."""
         start = self.start
-        pictures = read_pictures(self.info.path, start_s=start.read_from_s, count=False)
+        pictures = Ahead(read_pictures(self.info.path, start_s=start.read_from_s, count=False), _READ_AHEAD)
         recent: deque[Picture] = deque(maxlen=RUN_IN + 2 * REACH)
         self._begin()
-        for picture in pictures:
-            recent.append(picture)
-            self._see(picture)
-            if len(self._rows) == start.first - start.read_from + self.frames + REACH:
-                block = self._plan(start, start.first + self.frames)
-                yield block
-                start, self.carry = block.following, block.carry
-                self._begin()
-                for again in recent:
-                    self._see(again)
-        total = start.read_from + len(self._rows)
-        if total > start.first:
-            yield self._plan(start, total)
+        try:
+            for picture in pictures:
+                recent.append(picture)
+                self._see(picture)
+                frames = self._frames(start.number)
+                if len(self._rows) == start.first - start.read_from + frames + REACH:
+                    block = self._plan(start, start.first + frames)
+                    yield block
+                    start, self.carry = block.following, block.carry
+                    self._begin()
+                    for again in recent:
+                        self._see(again)
+            total = start.read_from + len(self._rows)
+            if total > start.first:
+                yield self._plan(start, total)
+        finally:
+            pictures.close()
+
+    def _frames(self, number: int) -> int:
+        """How many frames a block has."""
+        return min(self.frames, self.first_frames << min(number, 16))
 
     def _begin(self) -> None:
         self.detector.reset()
@@ -202,7 +177,7 @@ class BlockPlanner:
         try:
             tracks = choose_tracks(tracks, self.config.face, Path(self.info.path)) if tracks else []
         except NoFaceError:
-            if start.number == 0:
+            if start.first < self.frames:
                 raise
             tracks, why = [], "several faces, and no choice"
         known = place_tracks(self.info, times_s, pts, frozenset(tracker.cuts), tracks, self.window)
@@ -219,7 +194,7 @@ class BlockPlanner:
         following = Start(
             start.number + 1, last, following_from, float(times_s[max(0, following_from - start.read_from)])
         )
-        part = cut_plan(plan, own)
+        part = plan.part(own)
         return Block(start, lead, last, part, pool_of(carry, part, lead), following, carry)
 
     def _continued(self, plan: Plan, start: Start, last: int) -> tuple[Plan, Carry]:
@@ -269,14 +244,19 @@ class BlockPlanner:
         neutral = np.zeros((len(plan), 31, 3))
         if len(every):
             neutral[:] = close_mouth(find_neutral(every))
-        frames = {}
+        frames, new = {}, np.arange(len(plan)) - (start.first - start.read_from)
         for number in np.unique(plan.track[plan.track >= 0]):
             rows = plan.track == number
-            own = rows & able
-            if number == before.track and before.neutral_frames >= LEAST_OWN_FRAMES:
-                neutral[rows], frames[number] = before.neutral, before.neutral_frames
-            elif own.sum() >= LEAST_OWN_FRAMES:
-                neutral[rows], frames[number] = close_mouth(find_neutral(plan.mouth[own])), int(own.sum())
+            known = before.neutral_frames if number == before.track else 0
+            own = rows & able & (new >= 0) if known else rows & able
+            frames[number] = known
+            if known:
+                neutral[rows] = before.neutral
+            if own.sum() >= LEAST_OWN_FRAMES and known < _KNOWN_FRAMES:
+                frames[number] += int(own.sum())
+                aside = close_mouth(find_neutral(plan.mouth[own])) - neutral[rows]
+                share = np.clip(new[rows] / MEND, 0, 1)[:, None, None] if known else 1.0
+                neutral[rows] += share * aside * (frames[number] - known) / frames[number]
         if carry.track >= 0:
             row = int(np.flatnonzero(plan.track == carry.track)[-1])
             carry = replace(carry, neutral=neutral[row], neutral_frames=frames.get(carry.track, 0))
@@ -319,17 +299,6 @@ def pool_of(carry: Carry, plan: Plan, lead: int) -> References | None:
     return References(
         carry.windows, carry.points, before, carry.opening, carry.pose_deg, pose_deg, carry.tracks, carry.fine
     )
-
-
-def cut_plan(plan: Plan, part: slice) -> Plan:
-    """Rows of a plan; cuts are counted from its new first row."""
-    cuts = frozenset(cut - part.start for cut in plan.cuts if part.start < cut < part.stop)
-    arrays = {
-        name: getattr(plan, name)[part]
-        for name in ("times_s", "pts", "track", "pose", "transforms", "mouth", "points", "reasons", "neutral")
-    }
-    covered = None if plan.covered is None else plan.covered[part]
-    return replace(plan, cuts=cuts, covered=covered, **arrays)
 
 
 def _holds(box: tuple[int, int, int, int], window: tuple[int, int, int, int], slack_px: int = 3) -> bool:

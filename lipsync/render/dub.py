@@ -18,10 +18,12 @@ from lipsync.media import Picture, probe, read_pictures
 from lipsync.media.supply import SoundSupply
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
-from lipsync.render.blocks import RUN_IN, Block, BlockPlanner, Carry, Start
+from lipsync.render.blocks import RUN_IN, Block, BlockPlanner
+from lipsync.render.carry import Carry, Start
 from lipsync.render.generate import listen, seen_shapes
-from lipsync.render.job import Part, Production
+from lipsync.render.job import Production
 from lipsync.render.overlap import Ahead, share_memory
+from lipsync.render.part import Part
 from lipsync.render.pieces import job_key
 from lipsync.render.result import RenderResult
 from lipsync.render.sequence import Sequence
@@ -74,7 +76,11 @@ def dub(
     detector = detector or open_detector(config.detector, look=True)
     supply, copied = _sound_of(given, mouth_video, video)
     shapes = None if mouth_video is None else follow_mouth(mouth_video, video, base, config, detector)
-    frames = max(1, round((config.first_s if stream else config.segment_s) * info.frame_rate))
+    frames, first = (max(1, round(length_s * info.frame_rate)) for length_s in (config.segment_s, config.first_s))
+    if stream:
+        frames = first
+    elif config.face == "sync":  # who speaks shows in time
+        first = frames
     production = Production(
         info, out, base, config, progress, job_key(base, config, video), heard, supply, copied,
         coefficients=shapes, frames=info.frames, stream=stream, folder=pieces,
@@ -82,7 +88,7 @@ def dub(
     reader = _Reader(info)
 
     def parts(start: Start | None, carry: Carry | None) -> Iterator[Part]:
-        for block in BlockPlanner(info, config, size_px, detector, frames, start, carry):
+        for block in BlockPlanner(info, config, size_px, detector, frames, start, carry, min(first, frames)):
             yield part_of(block)
 
     try:

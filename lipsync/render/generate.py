@@ -161,12 +161,8 @@ def shaped_mouths(
     plan: Plan, space: ShapeSpace, coefficients: np.ndarray, frames: np.ndarray, opening: float
 ) -> np.ndarray:
     """Coefficients (N, K) on the rest mouths of template frames (N,): (N, 31, 3) head units."""
-    out = np.empty((len(frames), plan.neutral.shape[1], 3))
-    for number in np.unique(plan.track[frames]):
-        rows = plan.track[frames] == number
-        neutral = plan.neutral[frames[rows][0]]
-        out[rows] = neutral + opening * (space.decode(coefficients[rows], neutral) - neutral)
-    return out
+    aside = space.decode(coefficients, np.zeros(plan.neutral.shape[1:]))
+    return plan.neutral[frames] + opening * aside
 
 
 class WindowGenerator:

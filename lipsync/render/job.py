@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -27,83 +28,21 @@ from lipsync.media.supply import SoundSupply
 from lipsync.media.write import fine_base
 from lipsync.model.base import Base
 from lipsync.progress import Cancelled, Progress
-from lipsync.render.blocks import Carry, Start
-from lipsync.render.composite import Compositor
+from lipsync.render.carry import Carry, Start
 from lipsync.render.credentials import seal
-from lipsync.render.generate import Heard, HeardFile, Told, WindowGenerator, seen_shapes, shaped_mouths, speech_shapes
+from lipsync.render.generate import Heard, HeardFile, Told, speech_shapes
 from lipsync.render.idle import speaking_times, with_surroundings
 from lipsync.render.overlap import Ahead, share_memory
-from lipsync.render.own import with_own_references
+from lipsync.render.part import Job, Part, Ready
 from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
-from lipsync.render.plan import Plan, References, read_references
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
-from lipsync.render.sequence import IDLE, AnyPicture, Renderer, Sequence
+from lipsync.render.sequence import IDLE, AnyPicture, Sequence, Stage
 from lipsync.speech.features import mel_at
-from lipsync.types import Sound, VideoInfo
+from lipsync.types import VideoInfo
 
 Finish = Callable[[np.ndarray, float], np.ndarray]
 UNSIGNED = "a stream is not signed, as that needs the whole file: its tags alone say that it is synthetic"
 CHUNKS_A_PART = 1 << 20  # seeds of different parts' chunks never meet
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is rendered: a sequence of a planned template, what is heard, and by which models."""
-
-    plan: Plan
-    sequence: Sequence
-    heard: Heard
-    sound: Sound | None
-    base: Base
-    config: RenderConfig
-
-    def points_from_speech(self) -> np.ndarray:
-        """Where the mouth's points shall be at each position: (N, 31, 2) window px, NaN in frames that pass through."""
-        return self.place(speech_shapes(self.base.shape, self.heard, self.sequence.times_s, self.base.style))
-
-    def points_from_video(self, mouth: Plan) -> np.ndarray:
-        """The same, following the mouth of another video from its first picture on."""
-        return self.place(seen_shapes(mouth, self.base.shape.space, self.sequence.times_s - self.sequence.times_s[0]))
-
-    def place(self, coefficients: np.ndarray) -> np.ndarray:
-        """Coefficients (N, K) as points (N, 31, 2) window px."""
-        plan, space = self.plan, self.base.shape.space
-        able = plan.able[self.sequence.frames]
-        frames = self.sequence.frames[able]
-        points = np.full((len(able), plan.mouth.shape[1], 2), np.nan, np.float32)
-        if len(frames):
-            mouths = shaped_mouths(plan, space, coefficients[able], frames, self.config.opening)
-            points[able] = plan.window_points(mouths, frames)
-        return points
-
-    def renderer(
-        self, points: np.ndarray, progress: Progress, references: References | None = None, first_chunk: int = 0
-    ) -> Renderer:
-        """What draws the pictures; `points` (N, 31, 2) window px. References are read where none are given."""
-        config, model = self.config, self.base.pixel
-        references = references or read_references(self.plan, model.config.size_px)
-        shown = with_own_references(references, self.base.references)
-        generator = WindowGenerator(model, self.heard, shown, config, first_chunk)
-        generator.template_tracks = self.plan.track
-        closeups = references if len(references.fine) else None
-        compositor = Compositor(model.config, config.feather, config.colour_smooth_frames, closeups)
-        return Renderer(self.plan, self.sequence, points, generator, compositor, config.fade_frames, progress)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Positions of the output with their plan; the first `lead` of them only run in and are not written.
-
-    references: None while there are none, then nothing in it can be rendered. following, carry: for the part after it.
-    """
-
-    number: int
-    plan: Plan
-    sequence: Sequence
-    lead: int
-    references: References | None
-    following: Start | None = None
-    carry: Carry | None = None
 
 
 @dataclass
@@ -193,10 +132,12 @@ class Production:
             start, carry = pieces.carried(records[first - 1]) if first else (None, None)
             most = None if stop is None else stop - first
             planned = Ahead(self._timed(islice(parts(start, carry), most)), 1)
+            generated = Ahead(self._generated(planned, pictures), 2)
             try:
-                for part in planned:
-                    record, order = self._piece(pieces.begin(part.number), part, pictures(part)), part.sequence
-                    pieces.save(record, order, part.carry)
+                for ready, stages in groupby(generated, itemgetter(0)):
+                    part = ready.part
+                    record = self._piece(pieces.begin(part.number), ready, map(itemgetter(1), stages))
+                    pieces.save(record, part.sequence, part.carry)
                     records[part.number] = record
                     self._made += 1
                     if self.stream:
@@ -204,6 +145,7 @@ class Production:
                         assembler.add(pieces.path(part.number), record.first_pts)
                         pieces.path(part.number).unlink()
             finally:
+                generated.close()
                 planned.close()
         if assembler is not None:
             self._end(assembler, list(records.values()))
@@ -244,15 +186,23 @@ class Production:
                 return
             yield part
 
-    def _piece(self, path: Path, part: Part, pictures: Iterator[AnyPicture]) -> Record:
-        """Render one part into a video of its own, whose first picture lies at time zero."""
+    def _generated(
+        self, parts: Iterator[Part], pictures: Callable[[Part], Iterator[AnyPicture]]
+    ) -> Iterator[tuple[Ready, Stage]]:
+        """All that lies before pasting, part after part without a pause between them."""
+        for part in parts:
+            ready = self._ready(part)
+            for stage in ready.stages(pictures(part)):
+                yield ready, stage
+
+    def _piece(self, path: Path, ready: Ready, stages: Iterator[Stage]) -> Record:
+        """Write one part into a video of its own, whose first picture lies at time zero."""
+        part, renderer, told = ready.part, ready.renderer, ready.told
         sequence, still, time_base = part.sequence, self.info.is_still, self.time_base
         times_s, ticks = sequence.times_s, sequence.pts
         if still:
             ticks = np.array([round(Fraction(t) / time_base) for t in times_s])
         first_pts, passed = int(ticks[part.lead]), list[list[object]]()
-        told = self._told(sequence, part.lead)
-        finished, renderer = self._finished(part, pictures, told)
         with VideoWriter(
             path,
             width=self.info.width,
@@ -261,7 +211,7 @@ class Production:
             like=None if still else self.info,
             crf=self.config.crf,
         ) as writer:
-            for k, picture in enumerate(finished):
+            for k, picture in enumerate(ready.finished(stages)):
                 if k < part.lead:
                     continue
                 if self.finish is not None and isinstance(picture, np.ndarray):
@@ -287,22 +237,15 @@ class Production:
             told.hash,
         )
 
-    def _finished(
-        self, part: Part, pictures: Iterator[AnyPicture], told: Told
-    ) -> tuple[Iterator[AnyPicture], Renderer | None]:
+    def _ready(self, part: Part) -> Ready:
+        told = self._told(part.sequence, part.lead)
         if part.references is None:
-            return self._untouched(part, pictures), None
+            return Ready(part, told, None, self.progress)
         job = Job(part.plan, part.sequence, told.heard, None, self.base, self.config)
         renderer = job.renderer(job.place(told.shapes), self.progress, part.references, part.number * CHUNKS_A_PART)
         renderer.generator.has_sound = 0.0 if self.heard.is_silent else 1.0
-        renderer.lead, renderer.overlap, renderer.spoken_s = part.lead, True, told.spoken_s
-        return renderer.pictures(pictures), renderer
-
-    def _untouched(self, part: Part, pictures: Iterator[AnyPicture]) -> Iterator[AnyPicture]:
-        for k, picture in enumerate(pictures):
-            if k >= part.lead:
-                self.progress.advance()
-            yield picture
+        renderer.lead, renderer.spoken_s = part.lead, told.spoken_s
+        return Ready(part, told, renderer, self.progress)
 
     @property
     def time_base(self) -> Fraction:

@@ -28,7 +28,7 @@ import lipsync
 from lipsync.config import RenderConfig, to_mapping
 from lipsync.errors import UsageError
 from lipsync.model.base import Base
-from lipsync.render.blocks import Carry, Start
+from lipsync.render.carry import Carry, Start
 from lipsync.render.sequence import Sequence
 
 _OWN = re.compile(r"\d{5}\.(mp4|json|npz)(\.part)?|job\.json(\.part)?|\.\d{5}\.[0-9a-f]{8}\.part\.mp4")

@@ -61,6 +61,13 @@ class Plan(Followed):
         """Mouths (N, 31, 3) in head units as points of the windows of template frames (N,): (N, 31, 2)."""
         return apply_transform(to_frame(mouth, self.pose[frames]), self.transforms[frames])
 
+    def part(self, rows: slice) -> "Plan":
+        """Rows of a plan; cuts are counted from its new first row."""
+        cuts = frozenset(cut - rows.start for cut in self.cuts if rows.start < cut < rows.stop)
+        names = ("times_s", "pts", "track", "pose", "transforms", "mouth", "points", "reasons", "neutral")
+        covered = None if self.covered is None else self.covered[rows]
+        return replace(self, cuts=cuts, covered=covered, **{name: getattr(self, name)[rows] for name in names})
+
     def joined(self, a: int, b: int) -> bool:
         """Whether template frame b can follow a without a jump: the same or the next (or last), no cut between."""
         return a == b or (abs(a - b) == 1 and max(a, b) not in self.cuts)

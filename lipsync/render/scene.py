@@ -30,7 +30,7 @@ from lipsync.progress import Progress, Silent
 from lipsync.render.avatar import read_order
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, hear
-from lipsync.render.job import Job
+from lipsync.render.part import Job
 from lipsync.render.plan import Plan, make_plan
 from lipsync.render.result import details_of, fit_sound, stamp_of
 from lipsync.render.sequence import Sequence, Tally

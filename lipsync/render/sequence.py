@@ -23,7 +23,6 @@ from lipsync.render.composite import Compositor
 from lipsync.render.generate import WindowGenerator
 from lipsync.render.idle import IDLE as IDLE
 from lipsync.render.idle import idle_positions
-from lipsync.render.overlap import Ahead
 from lipsync.render.place import shifted, window_surroundings
 from lipsync.render.plan import Plan
 
@@ -123,6 +122,9 @@ class _Made:
     made: np.ndarray
 
 
+Stage = _Made | tuple[int, AnyPicture]
+
+
 @dataclass(frozen=True)
 class Look:
     """The part of a picture that a window needs: RGB uint8 (h, w, 3), where it lies, and its frame → window."""
@@ -146,8 +148,7 @@ class Renderer:
 
     points: (N, 31, 2) window px, the mouth wanted at each position; NaN where none is rendered.
     spoken_s: when the wanted mouth speaks, in the sequence and around it; see idle.py. None: not known around it.
-    tally: filled in while pictures are drawn from `pictures`; positions before `lead` do not count.
-    overlap: generate the next chunk in a thread while the last is pasted.
+    tally: filled in while pictures are finished; positions before `lead` do not count.
     """
 
     plan: Plan
@@ -159,28 +160,26 @@ class Renderer:
     progress: Progress
     tally: Tally = field(default_factory=Tally)
     lead: int = 0
-    overlap: bool = False
     spoken_s: np.ndarray | None = None
 
     def pictures(self, images: Iterator[P]) -> Iterator[P]:
-        """Yield the finished picture of every position, in order; at most a few chunks of pictures are held.
+        """Yield the finished picture of every position, in order; at most a chunk of pictures is held.
 
         Args:
             images: the template's picture for each position; what comes in as an array leaves as one.
         """
-        stages = self._stages(images)
-        ahead = Ahead(stages, 2) if self.overlap else None
-        try:
-            for stage in ahead or stages:
-                if isinstance(stage, _Made):
-                    yield from self._paste(stage)  # type: ignore[misc]
-                else:
-                    yield self._pass(*stage)  # type: ignore[misc]
-        finally:
-            if ahead is not None:
-                ahead.close()
+        for stage in self.stages(images):
+            yield from self.finished(stage)  # type: ignore[misc]
 
-    def _stages(self, images: Iterator[AnyPicture]) -> Iterator[_Made | tuple[int, AnyPicture]]:
+    def finished(self, stage: Stage) -> Iterator[AnyPicture]:
+        """The finished pictures of a stage; stages come in order."""
+        if isinstance(stage, _Made):
+            yield from self._paste(stage)
+        else:
+            yield self._pass(*stage)
+
+    def stages(self, images: Iterator[AnyPicture]) -> Iterator[Stage]:
+        """What lies before pasting, and may run in another thread: generated chunks, and positions that pass."""
         at = 0
         for run in self.runs():
             for k in range(at, run.first):
