@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lipsync.errors import ConfigError
-from lipsync.media import WholeFile
+from lipsync.media.whole import write_text
 
 STATE = "stages.json"
 
@@ -97,12 +97,7 @@ class WorkFolder:
 
 def write_json(path: Path, values: Any) -> None:
     """Write plain values, whole or not at all."""
-    file = WholeFile(path)
-    try:
-        file.part.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
-        file.keep()
-    finally:
-        file.drop()
+    write_text(path, json.dumps(values, ensure_ascii=False, indent=1))
 
 
 def digest(values: Any) -> str:

@@ -29,3 +29,13 @@ class WholeFile:
     def drop(self) -> None:
         """Remove what was written so far."""
         self.part.unlink(missing_ok=True)
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write a small text file, whole or not at all. Raises MediaError when it cannot be there."""
+    file = WholeFile(target)
+    try:
+        file.part.write_text(text, encoding="utf-8")
+        file.keep()
+    finally:
+        file.drop()

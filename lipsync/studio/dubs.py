@@ -18,6 +18,7 @@ from typing import Any
 
 from lipsync.config import from_mapping
 from lipsync.errors import ConfigError, PersonError, UsageError
+from lipsync.media.whole import write_text
 from lipsync.studio.languages import LANGUAGES
 from lipsync.studio.people import Person, add_file
 
@@ -121,7 +122,7 @@ def save_dub(dub: DubProject) -> DubProject:
     """Write what is wanted."""
     values = asdict(dub)
     values.pop("folder")
-    _write(dub.folder / NOTE, json.dumps(values, ensure_ascii=False, indent=1))
+    write_text(dub.folder / NOTE, json.dumps(values, ensure_ascii=False, indent=1))
     return dub
 
 
@@ -233,9 +234,3 @@ def _read(note: Path) -> DubProject:
         return from_mapping(DubProject, {**json.loads(note.read_text(encoding="utf-8")), "folder": note.parent})
     except (ValueError, TypeError, ConfigError) as error:
         raise PersonError(f"{note}: damaged ({error}); delete its folder and start the dub again") from error
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -27,6 +27,7 @@ from typing import Any
 from lipsync.config import from_mapping
 from lipsync.consent import Consent, read_consent
 from lipsync.errors import ConfigError, ConsentError, PersonError
+from lipsync.media.whole import write_text
 
 PERSON, CONSENT, ADAPTER = "person.json", "consent.json", "adapter.safetensors"
 FOOTAGE, RECORDINGS, DATASET = "footage", "recordings", "dataset"
@@ -218,6 +219,4 @@ def _values(person: Person) -> dict[str, Any]:
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(values, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")

@@ -11,10 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from lipsync.consent import record_consent
 from lipsync.errors import ConsentError, MediaError, PersonError, UsageError
+from lipsync.media.whole import write_text
 from lipsync.progress import Progress, Silent
 from lipsync.studio import learning, scenes, service
 from lipsync.studio.jobs import Jobs, Snapshot
@@ -139,7 +138,7 @@ class Studio:
 
     def _check(self, person: Person, minutes: float, progress: Progress) -> None:
         ready = learning.check_learning(person.dataset, progress, minutes=minutes)
-        _write_text(person.folder / READY, ready.text())
+        write_text(person.folder / READY, ready.text())
 
     def _samples(self, person: Person, progress: Progress) -> None:
         folder = person.folder / SAMPLES
@@ -260,13 +259,7 @@ def _chosen(footage: list[Path], name: str) -> Path | None:
 
 def adapter_notes(person: Person) -> dict[str, Any]:
     """What the adapter's header says: person, card, footage; {} when there is no adapter."""
-    if not person.adapter.is_file():
-        return {}
-    try:
-        with safe_open(person.adapter, framework="np") as file:
-            return json.loads((file.metadata() or {}).get("notes", "{}"))
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise PersonError(f"{person.adapter}: not an adapter ({error}); learn {person.name} again") from error
+    return learning.adapter_header(person.adapter) if person.adapter.is_file() else {}
 
 
 def thumbnails(person: Person, most: int = 24) -> list[tuple[str, str]]:
@@ -291,17 +284,9 @@ def ready_text(person: Person) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
 def write_account(video: Path, account: dict[str, Any]) -> None:
     """Write what a render says of itself."""
-    part = video.with_suffix(".part")
-    part.write_text(json.dumps(account, ensure_ascii=False, indent=1, default=str), encoding="utf-8")
-    part.replace(video.with_suffix(".json"))
+    write_text(video.with_suffix(".json"), json.dumps(account, ensure_ascii=False, indent=1, default=str))
 
 
 def read_account(video: Path) -> dict[str, Any]:

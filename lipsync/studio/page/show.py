@@ -65,13 +65,7 @@ def loss_curve(readings: Sequence[tuple[float, str]]) -> str:
         return ""
     near = max(1, len(losses) // 20)
     means = [sum(losses[max(0, i - near) : i + 1]) / len(losses[max(0, i - near) : i + 1]) for i in range(len(losses))]
-    low, high = min(means), max(means)
-    step, span = CURVE_WIDTH / (len(means) - 1), (high - low) or 1.0
-    points = " ".join(f"{i * step:.1f},{2 + (CURVE_HEIGHT - 4) * (high - m) / span:.1f}" for i, m in enumerate(means))
-    return (
-        f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}" role="img" aria-label="loss so far">'
-        f'<polyline points="{points}"/></svg>'
-    )
+    return _line(means)
 
 
 def empty(text: str) -> str:
@@ -128,7 +122,9 @@ def _line(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     step, span = CURVE_WIDTH / (len(values) - 1), (high - low) or 1.0
     points = " ".join(f"{i * step:.1f},{2 + (CURVE_HEIGHT - 4) * (high - v) / span:.1f}" for i, v in enumerate(values))
-    return f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}"><polyline points="{points}"/></svg>'
+    return (
+        f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}" role="img"><polyline points="{points}"/></svg>'
+    )
 
 
 def learn_estimate(report: Mapping[str, Any], ready: str, least_minutes: float) -> str:
