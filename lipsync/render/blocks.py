@@ -23,7 +23,7 @@ from lipsync.faces.align import crop_window, fit_pose, mouth_opening, window_tra
 from lipsync.faces.choose import choose_tracks
 from lipsync.faces.detect import FaceDetector
 from lipsync.faces.follow import place_tracks
-from lipsync.faces.track import Tracker, is_cut, thumbnail
+from lipsync.faces.track import ShotWatch, Tracker
 from lipsync.media import Picture, read_pictures
 from lipsync.model.shape import find_neutral
 from lipsync.render.carry import Carry, Start, empty_carry
@@ -135,18 +135,14 @@ class BlockPlanner:
     def _begin(self) -> None:
         self.detector.reset()
         self._rows: list[_Seen] = []
-        self._thumbnail: np.ndarray | None = None
+        self._watch = ShotWatch(self.detector)
         self._stride = 1
 
     def _see(self, picture: Picture) -> None:
         image = picture.small(DETECT_PX)
-        small = thumbnail(image)
-        cut = self._thumbnail is not None and is_cut(self._thumbnail, small)
-        self._thumbnail = small
-        if cut:
-            self.detector.reset()
+        found, cut = self._watch.see(image)
         scale = picture.size[0] / image.shape[1]
-        faces = [_enlarged(face, scale) for face in self.detector.detect(image)]
+        faces = [_enlarged(face, scale) for face in found]
         row = len(self._rows)
         close = self._close(picture, faces) if faces and row % self._stride == 0 else []
         self._rows.append(_Seen(picture.time_s, picture.pts, faces, cut, close))
