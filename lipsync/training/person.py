@@ -1,15 +1,15 @@
 """The two tasks of learning a person: their way of speaking, and their look. Low-rank weights alone are trained.
 
     score of the shape  = correlation − ¼·|1 − spread| + ½·min(0, closes − closes₀) − ¼·max(0, idle − idle₀)
-    score of the pixels = 1 − error/error₀ + |1 − sharp₀| − |1 − sharp|
-                          + 2·min(0, cross − cross₀ + ε) + min(0, sync − sync₀ + η)
+    score of the pixels = cross − cross₀ where that is below −ε, otherwise
+                          1 − error/error₀ + |1 − sharp₀| − |1 − sharp| + min(0, sync − sync₀ + η)
 
 with ₀ the base's readings on the same held-out footage: closes is how surely lips close on p, b, m of others' speech,
 idle how much the mouth moves in silence, cross the correlation of the mouth that was made with the one that others'
 speech asks for, sync what the scoring judge says of the two (sync/judge.py). So no step is kept that bought likeness
 with sync; a base that nothing beats scores 0 in pixels. Losses of ε and η do not count: both readings are of two
 performances of 1.6 s, from which the judge can be no surer (it gives GRID's s1 0.06 with the base, little more than
-unrelated sound has).
+unrelated sound has): so what it says is weighed, and only the reading of cross forbids.
 """
 
 from collections.abc import Sequence
@@ -210,11 +210,7 @@ class PersonPixels(PixelTask):
         if self.scored is not None and self.judge is not None:
             found |= self._cross(self.scored, self.judge)
         self.start = start = self.start or found
-        score = 1 - found["mouth_error_grey"] / max(start["mouth_error_grey"], 1e-6)
-        score += abs(1 - start["mouth_sharpness"]) - abs(1 - found["mouth_sharpness"])
-        score += 2 * min(0.0, found.get("cross_sync", 0.0) - start.get("cross_sync", 0.0) + CROSS_NOISE)
-        score += min(0.0, found.get("cross_judge", 0.0) - start.get("cross_judge", 0.0) + JUDGE_NOISE)
-        return {"score": score} | found
+        return {"score": pixel_score(found, start)} | found
 
     def _own(self) -> dict[str, float]:
         errors, sharp, detail = [], [], []
@@ -257,6 +253,16 @@ class PersonPixels(PixelTask):
     def export(self, path: Path) -> None:
         """The low-rank weights."""
         _save_whole(low_rank_tensors(self.model), path)
+
+
+def pixel_score(found: dict[str, float], start: dict[str, float]) -> float:
+    """How much better a step is than the base, both read on the same footage: see the file."""
+    followed = found.get("cross_sync", 0.0) - start.get("cross_sync", 0.0)
+    if followed < -CROSS_NOISE:
+        return followed
+    score = 1 - found["mouth_error_grey"] / max(start["mouth_error_grey"], 1e-6)
+    score += abs(1 - start["mouth_sharpness"]) - abs(1 - found["mouth_sharpness"])
+    return score + min(0.0, found.get("cross_judge", 0.0) - start.get("cross_judge", 0.0) + JUDGE_NOISE)
 
 
 def _save_whole(tensors: dict[str, Tensor], path: Path) -> None:

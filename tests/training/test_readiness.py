@@ -12,6 +12,7 @@ from lipsync.model.judge import Judge, JudgeConfig
 from lipsync.training.card_words import READINGS, card_rows, card_text
 from lipsync.training.clipstore import load_clips
 from lipsync.training.foreign import SCORED_BY, ForeignSound, Puppet, chance_of_order, closes_on_bilabials, speak_lines
+from lipsync.training.person import pixel_score
 from lipsync.training.person_setup import pixel_task, planned_steps
 from lipsync.training.reader import reader_correlation, teach_reader
 from lipsync.training.readiness import check_readiness
@@ -47,6 +48,16 @@ def test_time_and_memory_are_measured_and_the_footage_judged(dataset):
     assert "12 s of footage in 6 clips" in text and "on this CPU" in text and " GB" in text
     assert any("little footage" in line for line in ready.advice)
     assert any("hardly turns" in line for line in ready.advice)
+
+
+def test_no_step_is_kept_that_bought_likeness_with_sync():
+    base = {"mouth_error_grey": 8.0, "mouth_sharpness": 0.7, "cross_sync": 0.93, "cross_judge": 0.1}
+    sharper = base | {"mouth_error_grey": 7.0, "mouth_sharpness": 0.9}
+    assert pixel_score(base, base) == 0.0
+    assert pixel_score(sharper, base) == pytest.approx(1 / 8 + 0.2)
+    assert pixel_score(sharper | {"cross_sync": 0.92}, base) == pytest.approx(1 / 8 + 0.2)  # no more than chance
+    assert pixel_score(sharper | {"cross_sync": 0.90}, base) == pytest.approx(-0.03)
+    assert pixel_score(sharper | {"cross_judge": -0.1}, base) == pytest.approx(1 / 8 + 0.2 - 0.15)
 
 
 def test_steps_are_as_many_as_fit_but_no_more_than_help():
