@@ -4,7 +4,7 @@ Every picture of a batch is a window as it is, or one with a cover away from the
 or any shape over the lips (covered), or with letters over them (text). A cover hides when it takes a good part of the
 lips' box. Light, colour, blur and coding change at random, so that drawn edges alone give nothing away.
 
-    python -m data_prep.learn_occlusion DATASET... [--steps 2500]
+    python -m data_prep.learn_occlusion DATASET... [--steps 2500] [--further]
 """
 
 import argparse
@@ -19,12 +19,17 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from lipsync.faces.occlusion import CLEAR, COVERED, TEXT, WEIGHTS, MouthLooker, as_input, mouth_picture
+from lipsync.faces.occlusion import CLEAR, COVERED, TEXT, WEIGHTS, MouthLooker, as_input, load_looker, mouth_picture
 from lipsync.training.clipstore import load_clips
 
 SIZE = 64  # side of the windows that are drawn on, px
 LIPS = (19, 24, 45, 42)  # left, top, right, bottom of the lips' usual place in them
 _HIDES, _SPARES = 0.35, 0.06  # share of the lips' box under a cover; between the two nothing is learned
+_INK_HIDES, _INK_SPARES = 0.12, 0.03  # the same of letters with their edges
+_LETTERS = (2.5, 18.0)  # height of a capital, px of the 64: from subtitles of a face that fills the picture to a title
+_FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
+_INKS = (0.5, 0.2, 0.3)  # white, yellow, any light colour
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz" + "aeinorst" * 3 + " " * 10
 Picture = np.ndarray
 
 
@@ -96,22 +101,34 @@ def lay_cover(rng: np.random.Generator, window: Picture, other: Picture) -> tupl
 
 
 def lay_text(rng: np.random.Generator, window: Picture) -> tuple[Picture, int]:
-    """A window with a line or two of letters, over the lips or away from them, and its class."""
+    """A window with a line or two of letters, and its class by the ink on the lips; −1 where there is a little."""
     scale = 4
     big = cv2.resize(window, (SIZE * scale,) * 2, interpolation=cv2.INTER_LINEAR)
-    over = rng.random() < 0.7
-    row = rng.uniform(LIPS[1] + 6, LIPS[3] + 1) if over else rng.choice([rng.uniform(4, 10), rng.uniform(58, 64)])
-    height = rng.uniform(0.8, 2.0)
-    fore = (np.array([255, 255, 255]), np.array([250, 230, 40]), rng.uniform(0, 255, 3))[rng.integers(3)]
+    height = scale * float(np.exp(rng.uniform(*np.log(_LETTERS))))
+    near_lips = rng.uniform(LIPS[1] + 2, LIPS[3] + height / scale)
+    row = scale * (near_lips if rng.random() < 0.75 else rng.choice([rng.uniform(2, 16), rng.uniform(58, 72)]))
+    font = int(rng.choice(_FONTS))
+    thick = max(1, round(height * rng.uniform(0.07, 0.24)))
+    size = cv2.getFontScaleFromHeight(font, round(height), thick)
+    edge = thick + 2 * round(height * rng.uniform(0.03, 0.14)) if rng.random() < 0.8 else 0
+    fore = (np.array([255, 255, 255]), np.array([250, 230, 40]), rng.uniform(90, 255, 3))[rng.choice(3, p=_INKS)]
+    boxed, ink = rng.random() < 0.25, np.zeros(big.shape[:2], np.uint8)
     for line in range(rng.integers(1, 3)):
-        text = "".join(rng.choice(list("ABCDEFGHIJKLMNOPRSTUVWabcdefghiklmnoprstuvwxyz    "), 24))
-        place = (int(rng.integers(-60, 0)), int((row + line * 11 * height) * scale))
-        if rng.random() < 0.3:
-            cv2.rectangle(big, (0, place[1] - int(24 * height)), (SIZE * scale, place[1] + 8), (0, 0, 0), -1)
-        font, thick = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX])), int(1.5 * height) + 1
-        cv2.putText(big, text, place, font, height, (0, 0, 0), thick * 2 + 2, cv2.LINE_AA)
-        cv2.putText(big, text, place, font, height, tuple(float(v) for v in fore), thick, cv2.LINE_AA)
-    return cv2.resize(big, (SIZE, SIZE), interpolation=cv2.INTER_AREA), TEXT if over else CLEAR
+        letters = rng.choice(list(_ALPHABET.upper() if rng.random() < 0.3 else _ALPHABET), 40)
+        place = (round(rng.uniform(-6, 0) * height), round(row + line * rng.uniform(1.4, 1.9) * height))
+        if boxed:
+            corners = (0, place[1] - round(1.25 * height)), (SIZE * scale, place[1] + round(0.3 * height))
+            cv2.rectangle(big, *corners, (0, 0, 0), -1)
+            cv2.rectangle(ink, *corners, 255, -1)
+        for picture, colour in ((big, (0.0, 0.0, 0.0)), (ink, (255.0,))):
+            if edge:
+                cv2.putText(picture, "".join(letters), place, font, size, colour, edge, cv2.LINE_AA)
+        for picture, colour in ((big, tuple(float(v) for v in fore)), (ink, (255.0,))):
+            cv2.putText(picture, "".join(letters), place, font, size, colour, thick, cv2.LINE_AA)
+    left, top, right, bottom = (scale * side for side in LIPS)
+    share = float(ink[top:bottom, left:right].mean()) / 255
+    label = TEXT if share > _INK_HIDES else CLEAR if share < _INK_SPARES else -1
+    return cv2.resize(big, (SIZE, SIZE), interpolation=cv2.INTER_AREA), label
 
 
 def vary(rng: np.random.Generator, picture: Picture) -> Picture:
@@ -148,12 +165,15 @@ def make_batch(rng: np.random.Generator, windows: np.ndarray, count: int) -> tup
     return as_input(np.stack(pictures)), torch.tensor(labels)
 
 
-def learn(windows: np.ndarray, steps: int, seed: int = 0, batch: int = 128) -> MouthLooker:
-    """Train on windows uint8 (N, 64, 64, 3) of clear mouths."""
+def learn(
+    windows: np.ndarray, steps: int, looker: MouthLooker | None = None, seed: int = 0, batch: int = 128
+) -> MouthLooker:
+    """Train on windows uint8 (N, 64, 64, 3) of clear mouths: a new network, or `looker` further at half the rate."""
     torch.manual_seed(seed)
-    rng, looker = np.random.default_rng(seed), MouthLooker()
-    optimizer = torch.optim.AdamW(looker.parameters(), 2e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    rng, rate = np.random.default_rng(seed), 1e-3 if looker else 2e-3
+    looker = (looker or MouthLooker()).train()
+    optimizer = torch.optim.AdamW(looker.parameters(), rate, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
     for _ in range(steps):
         pictures, labels = make_batch(rng, windows, batch)
         loss = F.cross_entropy(looker(pictures), labels, label_smoothing=0.02)
@@ -185,9 +205,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m data_prep.learn_occlusion", description="Learn to see hidden mouths.")
     parser.add_argument("dataset", type=Path, nargs="+", metavar="DATASET")
     parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--further", action="store_true", help="begin with the shipped weights")
     args = parser.parse_args(argv)
     windows, held = collect(args.dataset)
-    looker = learn(windows[~held], args.steps)
+    looker = learn(windows[~held], args.steps, load_looker() if args.further else None)
     pictures, labels = make_batch(np.random.default_rng(1), windows[held], 2000)
     with torch.inference_mode():
         told = looker(pictures).argmax(1)
