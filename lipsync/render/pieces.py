@@ -10,13 +10,16 @@ shapes and the sound of its own stretch, and when the mouth speaks next to it (`
 removed.
 
 The folder lies hidden beside the output and goes when that is whole; or it is the caller's and stays: then it holds
-one render's pieces and no more, about as much as the output itself and 4 MB a piece.
+one render's pieces and no more, about as much as the output itself and 4 MB a piece. One render works in it at a time:
+it is locked (flock, on systems that have it) until `close`, or until the process ends.
 """
 
+import errno
 import hashlib
 import json
 import os
 import re
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -64,7 +67,7 @@ class Pieces:
         folder: where they are kept for good; None: beside the output, until `drop`.
 
     Raises:
-        UsageError: `folder` holds other things than pieces, or is a file.
+        UsageError: `folder` holds other things than pieces, is a file, or another render is working in it.
     """
 
     def __init__(self, out: Path, key: str, folder: Path | None = None) -> None:
@@ -73,15 +76,22 @@ class Pieces:
         note = self.folder / "job.json"
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError(f"{self.folder}: a file, where the folder of a render's pieces was expected")
-        known = _noted(note)
-        if self.kept and not known and self.folder.is_dir() and any(self.folder.iterdir()):
+        if self.kept and not _noted(note) and self.folder.is_dir() and any(self.folder.iterdir()):
             raise UsageError(f"{self.folder}: holds files, but no pieces of a render; name a new or an empty folder")
+        self.folder.mkdir(exist_ok=True)
+        self._lock = _locked(self.folder)
+        known = _noted(note)
         self.count: int | None = known.get("count")
         if known.get("key") != key:
             self.count = None
             self._clear()
-        self.folder.mkdir(exist_ok=True)
         self._note()
+
+    def close(self) -> None:
+        """Let others work in the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def path(self, number: int) -> Path:
         """The video of a piece."""
@@ -189,6 +199,25 @@ def told_by(order: Sequence, lead: int, *followed: np.ndarray) -> str:
         digest.update(f"{values.dtype} {values.shape}".encode())
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
+
+
+def _locked(folder: Path) -> int | None:
+    """An open descriptor that locks a folder; None on systems without such locks."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            raise UsageError(
+                f"{folder}: another render is working in it; wait until it is done, or name another output or folder"
+            ) from error
+        return None  # a file system without locks
+    return descriptor
 
 
 def _noted(note: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ stage's, their size too; a template of another size is scaled into it, with bars
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Listing
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -253,6 +253,7 @@ class _Scene:
     canvas: _Canvas
     config: RenderConfig
     progress: Progress
+    moves: dict[int, Callable[[np.ndarray, float], np.ndarray]] = field(default_factory=dict)  # of photos, by stage
 
     def work(self) -> int:
         """How often the progress will be told."""
@@ -287,7 +288,9 @@ class _Scene:
             renderer.tally = tally
             pictures = renderer.pictures(pictures)
         still = own.plans[0].info.is_still and len(own.plans) == 1
-        move = enliven(own.plans[0], self.config, seed=shot.stage) if still else lambda picture, _: picture
+        if still and shot.stage not in self.moves:
+            self.moves[shot.stage] = enliven(own.plans[0], self.config, seed=shot.stage)
+        move = self.moves.get(shot.stage, lambda picture, _: picture)
         for picture, time_s in zip(pictures, times_s, strict=True):
             yield move(picture, float(time_s))
 

@@ -202,6 +202,14 @@ def test_a_folder_of_other_things_is_left_alone(base, tmp_path):
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
 
+def test_one_render_at_a_time_works_in_a_folder(tmp_path):
+    first = Pieces(tmp_path / "o.mp4", "key", tmp_path / "kept")
+    with pytest.raises(UsageError, match="another render"):
+        Pieces(tmp_path / "p.mp4", "other key", tmp_path / "kept")
+    first.close()
+    Pieces(tmp_path / "p.mp4", "key", tmp_path / "kept").close()
+
+
 @pytest.mark.parametrize("note", ['{"jobs": []}', "[1]", "", "not JSON"])
 def test_a_folder_with_another_programs_job_is_left_alone(tmp_path, note):
     mine = tmp_path / "mine"
