@@ -3,20 +3,20 @@
     bandwidth = 10·log₁₀(P[4.3–7.6 kHz] / P[0.3–3.4 kHz])        over speech; a telephone carries nothing above 4 kHz
     clipped   = share of samples with |x| above 0.8 of its 99.9th percentile
     sustained = share of time with two or more spectral peaks that hold their pitch (±8 Hz) for HOLD_S
-    second    = share of voiced frames that, with their own period taken off (x_t − x_{t−T}), still have another period
+    second    = share of the spoken time in which a network hears two voices: second_voice.py
 
 Speech glides, music holds its notes: that is what `sustained` counts. P: power, mean over frames.
 
 Measured on 99 real clips of many people, and 33 of them with a planted fault, at the thresholds of CheckConfig:
 telephone 33 found, clipping by 12 dB 32, music 10 dB under the speech 33, 15 dB under it 24; on the clips as they are
-none of these. A second voice as loud as the first: 4 of 33 found and 1 of 99 seen where none is: a hint, no more.
+none of these.
 """
 
 import cv2
 import librosa
 import numpy as np
-from scipy import signal
 
+from data_prep.second_voice import second_voice_share
 from lipsync.config import CheckConfig
 from lipsync.speech.features import HOP_SAMPLES, SAMPLE_RATE_HZ, mono_16k
 from lipsync.types import Sound
@@ -26,7 +26,6 @@ HOLD_S = 0.4
 _LOW_HZ, _HIGH_HZ = (300.0, 3400.0), (4300.0, 7600.0)
 _TONE_HZ, _TONE_DB = (150.0, 4000.0), 9.0
 _TONE_FFT, _TONE_HOP = 2048, 320
-_VOICE_FFT, _VOICE_HOP, _PERIODS = 1024, 320, (40, 230)  # samples: 400 to 70 Hz
 _LEAST_FRAMES = 10
 
 
@@ -84,38 +83,3 @@ def sustained_share(samples: np.ndarray) -> float:
         return 0.0
     held = np.asarray(cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((1, frames), np.uint8), borderValue=0))
     return float((np.logical_and(held, peak).sum(0) >= 2).mean())
-
-
-def second_voice_share(samples: np.ndarray, spoken: np.ndarray) -> float:
-    """Share of voiced frames with a second period beside the first and its simple multiples."""
-    band = signal.butter(2, (80, 2500), "band", fs=SAMPLE_RATE_HZ, output="sos")
-    filtered = signal.sosfilt(band, samples)
-    shortest, longest = _PERIODS
-    starts = np.arange(longest, len(filtered) - _VOICE_FFT, _VOICE_HOP)
-    starts = starts[spoken[starts + _VOICE_FFT // 2]] if len(starts) else starts
-    if len(starts) < _LEAST_FRAMES:
-        return 0.0
-    places = starts[:, None] + np.arange(_VOICE_FFT)
-    frames = filtered[places]
-    first = _periodicity(frames)
-    period, voiced = first.argmax(1) + shortest, first.max(1) > 0.5
-    rest = frames - filtered[places - period[:, None]]
-    left = (rest**2).mean(1) / np.maximum((frames**2).mean(1), 1e-12) / 2
-    second, periods = _periodicity(rest), np.arange(shortest, longest)
-    for multiple in (1 / 3, 1 / 2, 2 / 3, 1.0, 1.5, 2.0, 3.0):
-        at = period[:, None] * multiple
-        second[np.abs(periods - at) < np.maximum(2, 0.06 * at)] = 0
-    found = (second.max(1) > 0.6) & (left > 0.08) & voiced
-    return float(found.sum() / max(voiced.sum(), _LEAST_FRAMES))
-
-
-def _periodicity(frames: np.ndarray) -> np.ndarray:
-    """Autocorrelation of frames (K, N) over _PERIODS, 1 for a perfect period (Boersma 1993: by that of the window)."""
-    window = np.hanning(frames.shape[1] + 2)[1:-1]
-
-    def autocorrelation(x: np.ndarray) -> np.ndarray:
-        return np.fft.irfft(np.abs(np.fft.rfft(x, 2 * x.shape[-1], axis=-1)) ** 2, axis=-1)[..., : x.shape[-1]]
-
-    own, of_window = autocorrelation(frames * window), autocorrelation(window)
-    shares = own / np.maximum(own[:, :1], 1e-12) / (of_window / of_window[0])
-    return shares[:, _PERIODS[0] : _PERIODS[1]]
