@@ -20,6 +20,7 @@ from lipsync.studio.studio import Studio
 
 FIRST_PORT = 7860
 TICK_S = 1.0
+POLL_S = 0.02  # gradio looks for work 1,000 times a second otherwise: 5 % of a core while nobody is there
 UPLOAD_LIFE_S = (3600, 6 * 3600)  # how often uploads are looked through, and how old they grow
 HEAD = "<h1>lipsync</h1><p>Bring footage of a person who agreed. Type, and watch them say it, or dub their videos.</p>"
 TABS = (
@@ -106,6 +107,7 @@ def serve(
     except OSError as error:
         where = f"{host}:{port or FIRST_PORT}"
         raise UsageError(f"the app cannot be served at {where} ({error}); try another --port") from error
+    page._queue.sleep_when_free = POLL_S
     if ready:
         ready(address)
     try:
