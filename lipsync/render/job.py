@@ -32,7 +32,7 @@ from lipsync.render.carry import Carry, Start
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, Told, speech_shapes
 from lipsync.render.idle import speaking_times, with_surroundings
-from lipsync.render.overlap import Ahead, give_back_memory, share_memory
+from lipsync.render.overlap import Ahead, share_memory
 from lipsync.render.part import Job, Part, Ready
 from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
@@ -142,7 +142,6 @@ class Production:
                     pieces.save(record, part.sequence, part.carry)
                     records[part.number] = record
                     self._made += 1
-                    give_back_memory()
                     if self.stream:
                         assembler = assembler or self._assembler(record.first_pts).__enter__()
                         assembler.add(pieces.path(part.number), record.first_pts)

@@ -27,13 +27,6 @@ def share_memory() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
-def give_back_memory() -> None:
-    """Return to the system what this process has freed and not used again, where the C library is glibc."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
-
-
 class Ahead(Generic[T]):
     """An iterator worked through by a thread, at most `most` items ahead of whoever takes them.
 
