@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+LIPS_LEAD_S = 0.055  # lips move so long before the sound they make; measured in people, tests/bench/LOG.md
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -90,6 +92,10 @@ class Timed:
     text: str
     start_s: float
     end_s: float
+
+    def on_lips(self, times_s: np.ndarray) -> np.ndarray:
+        """Which of these moments (F,) show the lips that make it, LIPS_LEAD_S before it sounds: bool (F,)."""
+        return (times_s >= self.start_s - LIPS_LEAD_S) & (times_s <= self.end_s - LIPS_LEAD_S)
 
 
 @dataclass(frozen=True)

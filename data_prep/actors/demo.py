@@ -19,7 +19,6 @@ import numpy as np
 
 from data_prep.actors import Actor, cast, passage, render_footage
 from data_prep.pipeline import prepare
-from data_prep.speaker import open_judge
 from lipsync.config import RenderConfig, WindowConfig
 from lipsync.consent import Consent
 from lipsync.errors import LipsyncError
@@ -36,7 +35,6 @@ from lipsync.sync.metrics import Evaluation, evaluate
 from lipsync.training.finetune import FinetuneConfig, finetune
 from lipsync.types import Sound, Speech
 
-IN_SYNC = 9.0  # a margin that no lag has: actors are filmed in sync
 SCRIPT = "Hello. Nobody filmed me saying this: my mouth was made from the sound of these words."
 OTHER = "Five brown boats were moving past the old stone bridge, while we watched."
 SIZE_PX = (320, 320)
@@ -76,9 +74,7 @@ def run(actor: Actor, out: Path, clips: int, minutes: float) -> list[Made]:
     """All stages; returns the rows of the table."""
     progress = Terminal(every_s=15)
     footage = film(actor, out / "footage", clips, progress)
-    judge = open_judge()
-    judge.least_margin = IN_SYNC  # the judge, who has heard people only, would move an actor's sound by 1.4 frames
-    prepare([out / "footage"], out / "dataset", judge=judge, progress=progress)
+    prepare([out / "footage"], out / "dataset", progress=progress)
     consent = Consent(actor.name, "the demo", "2026-01-01", f"{actor.name} is a rendered actor, who does not exist.")
     adapter = out / "adapter.safetensors"
     finetune(out / "dataset", adapter, config=FinetuneConfig(minutes=minutes), consent=consent, progress=progress)

@@ -12,7 +12,7 @@ from data_prep.actors.eyes import Gaze
 from data_prep.actors.scene import Pose
 from data_prep.actors.stage import Performance, Stage
 from data_prep.actors.visemes import Articulation, mouth_motion
-from lipsync.types import Speech
+from lipsync.types import LIPS_LEAD_S, Speech
 
 BLINK_CLOSE_S, BLINK_OPEN_S = 0.07, 0.15
 MOTION_RATE_HZ = 50.0
@@ -82,7 +82,7 @@ def _glances(rng: np.random.Generator, times_s: np.ndarray) -> tuple[np.ndarray,
 def plan_performance(actor: Actor, speech: Speech, times_s: np.ndarray, seed: int = 0) -> list[Performance]:
     """What every frame at times_s (F,) of this speech shows: poses, mouths, gazes. Same seed, same performance."""
     rng = np.random.default_rng([actor.seed, seed, 9])
-    mouth = mouth_motion(speech.phonemes, times_s, actor.style)
+    mouth = mouth_motion(speech.phonemes, times_s + LIPS_LEAD_S, actor.style)
     poses = _poses(rng, times_s, mouth)
     lids = _openness(rng, times_s)
     right, up = _glances(rng, times_s)

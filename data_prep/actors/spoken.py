@@ -13,7 +13,7 @@ from data_prep.actors.eyes import lid_points
 from data_prep.actors.geometry import build_head
 from data_prep.actors.visemes import mouth_motion
 from lipsync.faces.align import MOUTH, fit_pose, to_head
-from lipsync.types import Speech
+from lipsync.types import LIPS_LEAD_S, Speech
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Mouthing:
     def speak(self, speech: Speech, frame_rate: float = 25.0) -> SpokenMouth:
         """The mouth over the whole speech, head still and facing the camera."""
         times_s = np.arange(max(1, round(speech.sound.duration_s * frame_rate))) / frame_rate
-        motion = mouth_motion(speech.phonemes, times_s, self.actor.style)
+        motion = mouth_motion(speech.phonemes, times_s + LIPS_LEAD_S, self.actor.style)
         names = MouthShape.__dataclass_fields__
         points = np.stack(
             [

@@ -58,8 +58,7 @@ class Sync:
         """Phoneme, how often it was seen, mean opening seen and heard in it; the most closed first."""
         found: dict[str, list[np.ndarray]] = {}
         for phoneme in self.phonemes:
-            inside = (self.times_s >= phoneme.start_s - 0.02) & (self.times_s < phoneme.end_s)
-            inside &= np.isfinite(self.seen) & np.isfinite(self.heard)
+            inside = phoneme.on_lips(self.times_s) & np.isfinite(self.seen) & np.isfinite(self.heard)
             if inside.any():
                 found.setdefault(phoneme.text, []).append(
                     np.array([self.seen[inside].mean(), self.heard[inside].mean()])

@@ -79,7 +79,7 @@ def closes_on_bilabials(speech: ForeignSpeech, times_s: np.ndarray, opening: np.
     rows = []
     for phoneme in speech.phonemes:
         symbol = phoneme.text.lstrip(STRESS)
-        inside = opening[(times_s >= phoneme.start_s) & (times_s <= phoneme.end_s)]
+        inside = opening[phoneme.on_lips(times_s)]
         if len(inside) and symbol.startswith(CLOSED + OPEN):
             rows.append((float(inside.mean()), int(symbol.startswith(OPEN))))
     return rows

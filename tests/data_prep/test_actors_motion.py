@@ -7,9 +7,12 @@ from data_prep.actors import Style, mouth_motion, passage, sentence
 from data_prep.actors.cast import cast
 from data_prep.actors.expression import Expression, LandmarkMap, MouthShape
 from data_prep.actors.geometry import build_head
+from data_prep.actors.performing import plan_performance
 from data_prep.actors.sentences import languages
+from data_prep.actors.spoken import Mouthing
 from data_prep.actors.visemes import PARAMETERS, VOWELS, pull_of, symbols_of
-from lipsync.types import Timed
+from lipsync.faces.align import mouth_opening
+from lipsync.types import LIPS_LEAD_S, Sound, Speech, Timed
 
 
 def said(*phonemes: str, length_s: float = 0.1) -> list[Timed]:
@@ -64,6 +67,18 @@ def test_silence_is_a_closed_mouth_and_no_phonemes_are_no_error():
     phonemes = said("a", "a")
     late = mouth_motion(phonemes, np.array([0.3, 1.5]))
     assert late.gap_cm[0] > 0.8 and late.gap_cm[1] < 0.02
+
+
+def test_an_actors_lips_lead_their_sound_as_peoples_do():
+    phonemes = said("a", "p", "a", "m", "a")
+    speech = Speech(Sound(np.zeros(16000, np.float32), 16000), [], phonemes)
+    closed_s = middles(phonemes)[[1, 3]] - LIPS_LEAD_S
+    shown = plan_performance(cast()[0], speech, closed_s)
+    assert [performance.mouth.gap_cm for performance in shown] == [0, 0]
+    spoken = Mouthing(cast()[0]).speak(speech, frame_rate=100)
+    opening = mouth_opening(spoken.mouth)
+    on_lips, in_sound = (np.interp(at, spoken.times_s, opening) for at in (closed_s, closed_s + LIPS_LEAD_S))
+    assert (on_lips < 0.25 * in_sound).all(), (on_lips, in_sound)
 
 
 def test_symbols_of_any_language_map_by_their_features():

@@ -61,7 +61,7 @@ def reasons(result):
 def test_good_footage_is_kept_without_a_word(prepared):
     good = prepared[0]["good"]
     assert len(good.clips) == 1 and not good.dropped and good.clips[0].flags == ()
-    assert abs(good.offset_frames) < 2.5, "the judge learned from people; drawn lips may look up to two frames late"
+    assert abs(good.offset_frames) < 1, "the judge learned from people: actors' lips lead their sound as people's do"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_faulty_sound_is_flagged_and_scores_less(prepared, fault, flag):
 def test_of_two_people_the_one_who_speaks_is_kept(prepared):
     (clip,) = prepared[0]["two"].clips
     (silent,) = [d for d in prepared[0]["two"].dropped if d.reason == "not speaking"]
-    assert clip.offset_score > 0.15 and silent.end_s - silent.start_s > 2
+    assert clip.offset_score > 0.2 and silent.end_s - silent.start_s > 2
 
 
 def test_sound_that_is_late_is_corrected_and_said(prepared):

@@ -9,7 +9,7 @@ import pytest
 from lipsync.render.report import Shown, Sync
 from lipsync.render.report_page import draw_page
 from lipsync.render.result import PassedThrough, RenderResult, result_from
-from lipsync.types import Timed
+from lipsync.types import LIPS_LEAD_S, Timed
 
 
 def result(**changes):
@@ -26,7 +26,8 @@ def sync():
     times = np.arange(100) / 25
     seen = 0.05 + 0.05 * np.sin(times * 9)
     seen[40:50] = np.nan
-    phonemes = [Timed("p", 0.45, 0.6), Timed("a", 0.1, 0.3), Timed("p", 1.15, 1.3)]
+    spans = [("p", 0.45, 0.6), ("a", 0.1, 0.3), ("p", 1.15, 1.3)]  # of the lips: their sounds come later
+    phonemes = [Timed(text, start + LIPS_LEAD_S, end + LIPS_LEAD_S) for text, start, end in spans]
     return Sync(times, seen, 0.05 + 0.05 * np.sin(times * 9), [Timed("papa", 0.1, 0.6)], phonemes)
 
 

@@ -87,7 +87,7 @@ def test_lips_that_close_on_p_b_m_are_told_from_lips_that_do_not():
     good = np.full(len(times), 0.5)
     for phoneme in line.phonemes:
         if phoneme.text.lstrip("ˈˌ").startswith(("p", "b", "m")):
-            good[(times >= phoneme.start_s) & (times <= phoneme.end_s)] = 0.0
+            good[phoneme.on_lips(times)] = 0.0
     assert chance_of_order(closes_on_bilabials(line, times, good)) > 0.9
     assert chance_of_order(closes_on_bilabials(line, times, -good)) < 0.5
     assert chance_of_order(closes_on_bilabials(line, times, 0 * good)) == 0.5
