@@ -82,11 +82,12 @@ def say(
     )  # fmt: skip
     production.seconds["plan"] = planned_s
     references = read_references(plan, base.pixel.config.size_px)
+    lasts = np.cumsum([len(order) - lead for order, lead in orders]).tolist()
 
     def parts(start: Start | None, carry: Carry | None) -> Iterator[Part]:
         for number in range(start.number if start is not None else 0, len(orders)):
             order, lead = orders[number]
-            yield Part(number, plan, order, lead, references, Start(number + 1))
+            yield Part(number, plan, order, lead, references, Start(number + 1, lasts[number]))
 
     def pictures(part: Part) -> Iterator[AnyPicture]:
         return read_order(plan, part.sequence.frames) if still else decode_order(plan, part.sequence.frames)

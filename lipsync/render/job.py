@@ -34,7 +34,7 @@ from lipsync.render.generate import Heard, HeardFile, Told, speech_shapes
 from lipsync.render.idle import speaking_times, with_surroundings
 from lipsync.render.overlap import Ahead, share_memory
 from lipsync.render.part import Job, Part, Ready
-from lipsync.render.pieces import Pieces, Record, stale_stretches, told_by
+from lipsync.render.pieces import Pieces, Record, first_apart, stale_stretches, told_by
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
 from lipsync.render.sequence import IDLE, AnyPicture, Sequence, Stage
 from lipsync.speech.features import mel_at
@@ -130,31 +130,49 @@ class Production:
             there = sum(record.frames for record in records.values())
             self.progress.advance(there, f"{len(records)} pieces are there already")
         assembler: Assembler | None = None
-        for first, stop in stale_stretches(set(records), count):
+        while True:
+            apart = first_apart(records)
+            if apart is not None:  # of another division: what is kept from there on does not follow
+                records, count = {number: records[number] for number in records if number < apart}, None
+                pieces.note_count(None)
+            stretches = stale_stretches(set(records), count)
+            if not stretches:
+                break
+            first, stop = stretches[0]
             start, carry = pieces.carried(records[first - 1]) if first else (None, None)
-            most = None if stop is None else stop - first
-            planned = Ahead(self._timed(islice(parts(start, carry), most)), 1)
-            generated = Ahead(self._generated(planned, pictures), 2)
-            try:
-                for ready, stages in groupby(generated, itemgetter(0)):
-                    part = ready.part
-                    record = self._piece(pieces.begin(part.number), ready, map(itemgetter(1), stages))
-                    pieces.save(record, part.sequence, part.carry)
-                    records[part.number] = record
-                    self._made += 1
-                    if self.stream:
-                        assembler = assembler or self._assembler(record.first_pts).__enter__()
-                        assembler.add(pieces.path(part.number), record.first_pts)
-                        pieces.path(part.number).unlink()
-            finally:
-                generated.close()
-                planned.close()
+            for record in self._made_of(pieces, islice(parts(start, carry), stop and stop - first), pictures):
+                records[record.number] = record
+                self._made += 1
+                if self.stream:
+                    assembler = assembler or self._assembler(record.first_pts).__enter__()
+                    assembler.add(pieces.path(record.number), record.first_pts)
+                    pieces.path(record.number).unlink()
+            if stop is None:
+                count = max(records, default=-1) + 1
+            elif stop - 1 not in records:
+                raise MediaError(f"{self.info.path}: shorter than before; did the file change while it was read?")
         if assembler is not None:
             self._end(assembler, list(records.values()))
         self.progress.done()
-        if sorted(records) != list(range(len(records))):
-            raise MediaError(f"{self.info.path}: shorter than before; did the file change while it was read?")
         return [records[number] for number in range(len(records))]
+
+    def _made_of(
+        self, pieces: Pieces, parts: Iterator[Part], pictures: Callable[[Part], Iterator[AnyPicture]]
+    ) -> Iterator[Record]:
+        """Render and save parts one after another, the next planned and generated meanwhile."""
+        planned = Ahead(self._timed(parts), 1)
+        generated = Ahead(self._generated(planned, pictures), 2)
+        try:
+            for ready, stages in groupby(generated, itemgetter(0)):
+                if ready is None:
+                    continue
+                part = ready.part
+                record = self._piece(pieces.begin(part.number), ready, map(itemgetter(1), stages))
+                pieces.save(record, part.sequence, part.carry)
+                yield record
+        finally:
+            generated.close()
+            planned.close()
 
     def _holds(self, pieces: Pieces, record: Record) -> bool:
         """Whether a finished piece is what a render would give now."""
@@ -190,12 +208,13 @@ class Production:
 
     def _generated(
         self, parts: Iterator[Part], pictures: Callable[[Part], Iterator[AnyPicture]]
-    ) -> Iterator[tuple[Ready, Stage]]:
-        """All that lies before pasting, part after part without a pause between them."""
+    ) -> Iterator[tuple[Ready | None, Stage | None]]:
+        """All that lies before pasting, part after part without a pause; None ends a part, so that it is saved then."""
         for part in parts:
             ready = self._ready(part)
             for stage in ready.stages(pictures(part)):
                 yield ready, stage
+            yield None, None
 
     def _piece(self, path: Path, ready: Ready, stages: Iterator[Stage]) -> Record:
         """Write one part into a video of its own, whose first picture lies at time zero."""

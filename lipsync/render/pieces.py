@@ -30,10 +30,13 @@ import torch
 import lipsync
 from lipsync.config import RenderConfig, to_mapping
 from lipsync.errors import UsageError
+from lipsync.faces.occlusion import WEIGHTS as OCCLUSION_WEIGHTS
 from lipsync.model.base import Base
+from lipsync.model.checkpoint import file_hash
 from lipsync.render.carry import Carry, Start
 from lipsync.render.sequence import Sequence
 
+LAYOUT = 2  # count up when the division into pieces changes, or what a piece holds, or the plan that it was made by
 _OWN = re.compile(r"\d{5}\.(mp4|json|npz)(\.part)?|job\.json(\.part)?|\.\d{5}\.[0-9a-f]{8}\.part\.mp4")
 
 
@@ -41,7 +44,7 @@ _OWN = re.compile(r"\d{5}\.(mp4|json|npz)(\.part)?|job\.json(\.part)?|\.\d{5}\.[
 class Record:
     """A finished piece: its first picture's ticks, its last picture's time, and what was done in it.
 
-    passed: [position, time_s, reason] of pictures left as they were. following: where the next block begins.
+    passed: [position, time_s, reason] of pictures left as they were. following: where the next piece begins.
     lead: positions before its first that only ran in. told: a hash of what it followed, see `told_by`.
     """
 
@@ -56,6 +59,16 @@ class Record:
     following: dict[str, Any] = field(default_factory=dict)
     lead: int = 0
     told: str = ""
+
+    @property
+    def last(self) -> int:
+        """One past its last frame, counted from the output's first."""
+        return int(self.following["first"])
+
+    @property
+    def first(self) -> int:
+        """Its first frame, counted from the output's first."""
+        return self.last - self.frames
 
 
 class Pieces:
@@ -138,6 +151,10 @@ class Pieces:
             self.drop()
             return
         self._clear(count)
+        self.note_count(count)
+
+    def note_count(self, count: int | None) -> None:
+        """Note how many pieces there are in all; None: that is not known."""
         self.count = count
         self._note()
 
@@ -176,9 +193,19 @@ def stale_stretches(good: set[int], count: int | None) -> list[tuple[int, int | 
     return out
 
 
+def first_apart(records: dict[int, Record]) -> int | None:
+    """The number of the first piece that does not begin where the piece before it ends; None where all join."""
+    for number, record in sorted(records.items()):
+        before = 0 if number == 0 else records[number - 1].last if number - 1 in records else record.first
+        if record.first != before:
+            return number
+    return None
+
+
 def job_key(base: Base, config: RenderConfig, template: Path) -> str:
-    """One hash of what decides the pictures of all pieces alike: models, settings, and the template's file."""
-    digest = hashlib.sha256(json.dumps([lipsync.__version__, base.hash, base.person, to_mapping(config)]).encode())
+    """One hash of what decides the pictures of all pieces alike: layout, models, settings, and the template's file."""
+    known = [LAYOUT, lipsync.__version__, base.hash, base.person, file_hash(OCCLUSION_WEIGHTS), to_mapping(config)]
+    digest = hashlib.sha256(json.dumps(known).encode())
     digest.update(base.device.type.encode())
     for model in (base.shape, base.pixel):
         for value in model.state_dict().values():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,14 +15,14 @@ import pytest
 from drawn_people import DrawnDetector, draw, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.config import RenderConfig
-from lipsync.errors import Cancelled, UsageError
+from lipsync.errors import Cancelled, MediaError, UsageError
 from lipsync.media import probe, read_frames, write_wav
 from lipsync.media.supply import SoundSupply
 from lipsync.progress import Cancellable, Silent
 from lipsync.render.avatar import say
 from lipsync.render.dub import dub
 from lipsync.render.generate import HeardFile, hear
-from lipsync.render.pieces import Pieces, stale_stretches
+from lipsync.render.pieces import Pieces, Record, first_apart, job_key, stale_stretches
 from lipsync.types import Sound
 
 PIECES = RenderConfig(segment_s=0.8, seed=3)  # of 20 frames
@@ -226,6 +227,65 @@ def test_stretches_between_pieces_that_hold():
     assert stale_stretches({0, 1, 4}, 6) == [(2, 4), (5, 6)]
     assert stale_stretches({0, 1}, 2) == []
     assert stale_stretches({1}, None) == [(0, 1), (2, None)]
+
+
+def test_kept_pieces_of_another_division_lose_no_frames(base, tmp_path, monkeypatch):
+    """Under one key: 30 and 30 frames are kept, 20, 20 and 20 are wanted, and the first sounds otherwise."""
+    video, kept = write_video(tmp_path / "in.mp4", speaking(60)), tmp_path / "kept"
+    before = noise_speech(2.4)
+    after = edited(before, 0.0, 0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr("lipsync.render.dub.job_key", lambda *_: "one key")
+        for config, sound in ((RenderConfig(seed=3, segment_s=1.2, first_s=1.2), before), (PIECES, after)):
+            made = dub(video, sound, tmp_path / "o.mp4", base, config, detector=DrawnDetector(), pieces=kept)
+    assert made.frames == 60 and made.pieces["made"] == 3 and len(list(kept.glob("*.mp4"))) == 3
+    dub(video, after, tmp_path / "fresh.mp4", base, PIECES, detector=DrawnDetector())
+    assert coded(tmp_path / "o.mp4") == coded(tmp_path / "fresh.mp4")
+
+
+def test_the_key_knows_the_layout_and_what_finds_hidden_mouths(base, tmp_path, monkeypatch):
+    (tmp_path / "t.mp4").write_bytes(b"any")
+    (tmp_path / "other").write_bytes(b"weights")
+    keys = {job_key(base, PIECES, tmp_path / "t.mp4")}
+    for name, value in (("LAYOUT", -1), ("OCCLUSION_WEIGHTS", tmp_path / "other")):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lipsync.render.pieces.{name}", value)
+            keys.add(job_key(base, PIECES, tmp_path / "t.mp4"))
+    assert len(keys) == 3
+
+
+def test_pieces_that_do_not_join_are_found():
+    records = {n: Record(n, 20, 0, 0.0, 0.0, 20, 0, [], {"first": 20 * (n + 1)}) for n in range(4)}
+    assert first_apart(records) is None
+    assert first_apart({n: records[n] for n in (0, 2, 3)}) is None  # what lies between is not there yet
+    records[2] = replace(records[2], following={"first": 70})
+    assert first_apart(records) == 2
+    assert first_apart({0: replace(records[0], frames=19)}) == 0
+
+
+class EndsAfter(DrawnDetector):
+    """Fails at a picture, once something has come true before it or the wait is over."""
+
+    def __init__(self, pictures, come):
+        self.left, self.come, self.was_there = pictures, come, False
+
+    def detect(self, image):
+        self.left -= 1
+        limit = time.monotonic() + 20
+        while self.left < 0 and not self.come() and time.monotonic() < limit:
+            time.sleep(0.05)
+        if self.left < 0:
+            self.was_there = self.come()
+            raise MediaError("planted")
+        return super().detect(image)
+
+
+def test_a_finished_piece_is_saved_before_the_next_is_planned(base, tmp_path):
+    video, kept = write_video(tmp_path / "in.mp4", speaking(60)), tmp_path / "kept"
+    detector = EndsAfter(30, lambda: (kept / "00000.json").is_file())
+    with pytest.raises(MediaError, match="planted"):
+        dub(video, noise_speech(2.4), tmp_path / "o.mp4", base, PIECES, detector=detector, pieces=kept)
+    assert detector.was_there
 
 
 def test_say_resumes_too(base, tmp_path):
