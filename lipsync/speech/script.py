@@ -15,7 +15,7 @@ mistake. Markup does not nest. An explicit pause takes the place of the usual on
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lipsync.errors import SpeechError
@@ -38,12 +38,16 @@ KNOWN = "[pause 0.5], [strong: WORDS], [say IPA: WORD], [lang hi: WORDS]; \\[ is
 
 @dataclass(frozen=True)
 class Line:
-    """Text without markup, who says it ("" is the narrator), how, and in which language ("" is the voice's own)."""
+    """Text without markup, who says it ("" is the narrator), how, and in which language ("" is the voice's own).
+
+    `where`: the place of a language's markup in the script, for messages.
+    """
 
     text: str
     speaker: str = ""
     marks: tuple[Mark, ...] = ()
     language: str = ""
+    where: str = field(default="", compare=False)
 
     def part(self, first: int, last: int) -> "Line":
         """The characters first ≤ i < last, without the space around them, with the marks that they bear."""
@@ -182,7 +186,7 @@ def _parse_row(row: str, start: int, speaker: str, number: int) -> list[Line | P
             marks.append(Mark(len(text), len(text) + len(said[2]), ipa=said[1]))
             text += said[2]
         elif spoken := _match(_LANG, bracket, where):
-            inner = Line(spoken[2], speaker, (), spoken[1].lower().replace("_", "-"))
+            inner = Line(spoken[2], speaker, (), spoken[1].lower().replace("_", "-"), where)
             around: list[Line | Pause] = [*flush(), inner]
             parts += [piece for line in around for piece in (line, Pause(LANGUAGE_PAUSE_S))]
             text, marks = "", []

@@ -81,8 +81,8 @@ def speak_turns(
 
     Raises:
         SpeechError: see `parse_script`.
-        VoiceError: a speaker has no voice (names those that have), a recording is to speak a part, or there is no
-            sentence of a number in `again`.
+        VoiceError: a speaker has no voice (names those that have), a recording is to speak a part, there is no sentence
+            of a number in `again`, or a language has no voice (names the place in the script).
     """
     names = voice.keys() if isinstance(voice, Mapping) else ()
     parsed = parse_script(script, speakers=names) if isinstance(script, str) else script
@@ -110,7 +110,10 @@ def speak_turns(
 def _say(line: Line, voice: Voice, speed: float, takes: Takes | None, anew: bool) -> Speech:
     """One sentence, from its take where there is one."""
     if line.language and line.language != voice.language:
-        voice = voice.in_language(line.language)
+        try:
+            voice = voice.in_language(line.language)
+        except VoiceError as error:
+            raise VoiceError(f"{line.where}: [lang {line.language}: …]: {error}") from error
     marks = line.marks if getattr(voice, "takes_marks", False) else ()
 
     def speak() -> Speech:

@@ -56,6 +56,11 @@ def test_languages_and_marks_reach_the_voice():
         assert (turn.start_s, turn.end_s) == (word.start_s, word.end_s)
 
 
+def test_an_unknown_language_is_named_with_its_place():
+    with pytest.raises(VoiceError, match=r"line 3, column 7: \[lang xx: …\]: no espeak voice for the language 'xx'"):
+        speak_turns("One.\n\nANNA: [lang xx: Hola. Adiós].", {"ANNA": open_voice(), "": open_voice()})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
