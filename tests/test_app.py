@@ -7,8 +7,10 @@ import gradio as gr
 import pytest
 
 from lipsync.errors import MediaError
+from lipsync.studio.jobs import FAILED, Snapshot
 from lipsync.studio.page import build_app
-from lipsync.studio.page.frame import told, without_folders
+from lipsync.studio.page.frame import told
+from lipsync.studio.page.show import job_card, without_folders
 from lipsync.studio.page.theme import CSS
 from lipsync.studio.studio import Studio
 
@@ -69,6 +71,15 @@ def test_an_upload_is_called_as_its_owner_calls_it(monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", "/home/me/.uploads")
     assert without_folders(f"/home/me/.uploads/{64 * 'a'}/my talk.srt: line 1") == "my talk.srt: line 1"
     assert without_folders("/home/me/talk.srt: line 1") == "/home/me/talk.srt: line 1"
+    failed = job_card(Snapshot("1", "Dubbing", FAILED, error=f"/home/me/.uploads/{64 * 'a'}/my talk.mp4: no video"))
+    assert "my talk.mp4: no video" in failed and ".uploads" not in failed
+
+
+def test_the_queue_still_has_the_field_that_is_set():
+    """`serve` makes the idle page look for work less often through a field of gradio that is not public."""
+    with gr.Blocks(analytics_enabled=False) as page:
+        pass
+    assert isinstance(page._queue.sleep_when_free, float)
 
 
 def test_a_fault_of_the_program_is_not_hidden():

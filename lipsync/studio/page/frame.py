@@ -1,8 +1,6 @@
 """What the tabs share: the studio, the chosen person, the job's card; and how an error of ours reaches the page."""
 
 import functools
-import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from lipsync.errors import LipsyncError
-from lipsync.studio.page.show import job_card
+from lipsync.studio.page.show import job_card, without_folders
 from lipsync.studio.studio import Studio
 
 ERROR_S = 12.0
@@ -51,9 +49,3 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
             return gr.skip()
 
     return wrapper
-
-
-def without_folders(text: str) -> str:
-    """A message with files that were uploaded called as their owner calls them."""
-    folder = os.environ.get("GRADIO_TEMP_DIR", "")
-    return re.sub(re.escape(folder) + r"[/\\][0-9a-f]{16,}[/\\]", "", text) if folder else text

@@ -1,5 +1,7 @@
 """What the page shows, as HTML made from plain values; every text from outside is escaped."""
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -37,7 +39,7 @@ def job_card(job: Snapshot | None) -> str:
             "done", job.title, "Finished.", _faint(" · ".join(s for s in job.finished if not s.endswith(": 0 s")))
         )
     if job.state == FAILED:
-        return _card("failed", job.title, job.error)
+        return _card("failed", job.title, without_folders(job.error))
     if job.state == CANCELLED:
         return _card("stopped", job.title, "Stopped. What was finished is kept.")
     if job.state == WAITING:
@@ -47,6 +49,12 @@ def job_card(job: Snapshot | None) -> str:
     bar = f'<div class="bar{" unknown" if job.share is None else ""}"><i style="width:{percent}%"></i></div>'
     line = " · ".join(part for part in (job.stage or "Working", f"{percent} %" if job.share else "", left) if part)
     return _card("running", job.title, line, bar + loss_curve(job.readings) + _faint(job.note))
+
+
+def without_folders(text: str) -> str:
+    """A message with files that were uploaded called as their owner calls them."""
+    folder = os.environ.get("GRADIO_TEMP_DIR", "")
+    return re.sub(re.escape(folder) + r"[/\\][0-9a-f]{16,}[/\\]", "", text) if folder else text
 
 
 def _faint(text: str) -> str:
