@@ -2,8 +2,8 @@
 
 Each speaker of the script has settings, from the script's header or the command line (which wins): `person` (their
 footage, adapter and voice), or `template` with `adapter` and `voice`; `face`, where a template shows several; `speed`.
-Speakers with one template are seen together, in one picture. A speaker without a voice gets one of VARIANTS, so that no
-two sound alike.
+Speakers with one template are seen together, in one picture; those with one face of it, too, are one mouth. A speaker
+without a voice gets one of VARIANTS, so that no two sound alike.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,7 +27,8 @@ VARIANTS = ("+f2", "+m3", "+f4", "+m7", "+f5", "+m1", "+f3", "+m8")
 class SceneOrder:
     """A scene to be rendered; `script`: a file or the text itself; `cast`: settings by speaker.
 
-    What follows `layout` is what a speaker has whose settings name no other. `takes`, `again`: see `speak_turns`.
+    What follows `layout` is what a speaker has whose settings name no other; `template` and `face` are `person`'s.
+    `varied`: the embedded voice of which speakers without one get VARIANTS. `takes`, `again`: see `speak_turns`.
     """
 
     script: Path | str
@@ -36,8 +37,10 @@ class SceneOrder:
     layout: str = "cut"
     person: str = ""
     template: Path | None = None
+    face: str = ""
     adapter: Path | None = None
     voice: str = ""
+    varied: str = ""
     speed: float = 1.0
     takes: Path | None = None
     again: Collection[int] = ()
@@ -47,26 +50,57 @@ class SceneOrder:
     home: Path | None = None  # where people are; None: the usual folder
 
 
-def typed_cast(text: str, people: Collection[str]) -> dict[str, dict[str, str]] | None:
+def typed_cast(
+    text: str, people: Collection[str], chosen: str = "", voice: str = ""
+) -> dict[str, dict[str, str]] | None:
     """Who plays whom in a typed script: a speaker who is called like one of `people` is that person.
 
+    Args:
+        text: the script; what its header says comes before all else.
+        people: the known names.
+        chosen: the one of them who is chosen on the page.
+        voice: what is chosen there; the narrator and whoever `chosen` plays speak with it. "" is their own.
+
     Returns:
-        Settings by speaker; None where nobody is cast, so that it is no scene.
+        Settings by speaker, besides those of the header; None where nobody is cast, so that it is no scene.
 
     Raises:
-        SpeechError: see `parse_script`. UsageError: the header names files, which a page must not open.
+        SpeechError: see `parse_script`. UsageError: the header names what a page must not open: a file, or a voice
+            that is none of the page's.
     """
     from lipsync.speech.script import parse_script
 
     script = parse_script(text, speakers=people)
     named = {name.casefold(): name for name in people}
-    cast = {who: {"person": named[who.casefold()]} for who in script.speakers if who.casefold() in named}
+    if not script.cast and not any(who.casefold() in named for who in script.speakers):
+        return None
     for who, settings in script.cast:
-        files = sorted({"template", "adapter"} & settings.keys())
-        if files:
-            raise UsageError(f"{who}: {files[0]}=… is for the command line; here write {who}: person=NAME")
-        cast.pop(who, None)
-    return cast if cast or script.cast else None
+        _check_typed(who, settings)
+    header = {who.casefold(): settings for who, settings in script.cast}
+    cast: dict[str, dict[str, str]] = {}
+    for who in script.speakers:
+        stated, known = header.get(who.casefold(), {}), named.get(who.casefold(), "")
+        player = stated.get("person", known) or ("" if who else chosen)
+        own = {"person": known} if known and "person" not in stated else {}
+        if voice and "voice" not in stated and player and player.casefold() == chosen.casefold():
+            own["voice"] = voice
+        if own:
+            cast[who] = own
+    return cast
+
+
+def _check_typed(who: str, settings: Mapping[str, str]) -> None:
+    """Raise UsageError where a header that was typed on the page would open a file or call a server."""
+    from lipsync.studio.languages import voices
+
+    files = sorted({"template", "adapter"} & settings.keys())
+    if files:
+        raise UsageError(f"{who}: {files[0]}=… is for the command line; here write {who}: person=NAME")
+    voice = settings.get("voice", "")
+    if voice and voice.partition("+")[0] not in {name for _, name in voices()}:  # "+f3" is a variant of a voice
+        raise UsageError(
+            f"{who}: voice={voice} is none of the page's voices; write one of its list “Voice”, such as voice=espeak:en"
+        )
 
 
 def has_cast(script: Path) -> bool:
@@ -132,9 +166,14 @@ def perform(order: SceneOrder, progress: Progress, models: Models | None = None)
     )
     models = models or Models(most=len(parts))
     stages: dict[Path, list[Actor]] = {}
+    faces: dict[tuple[Path, str], str] = {}
     for name, part in parts.items():
-        actor = Actor(name, models.open(order.base, part.adapter, order.device), part.face)
-        stages.setdefault(part.template.absolute(), []).append(actor)
+        place = part.template.absolute(), part.face
+        if faces.setdefault(place, name) == name:
+            actor = Actor(name, models.open(order.base, part.adapter, order.device), part.face)
+            stages.setdefault(part.template.absolute(), []).append(actor)
+    seen = {name.casefold(): faces[part.template.absolute(), part.face] for name, part in parts.items()}
+    spoken = replace(spoken, turns=[replace(turn, speaker=seen[turn.speaker.casefold()]) for turn in spoken.turns])
     listed = [Stage(template, tuple(actors)) for template, actors in stages.items()]
     config = replace(RenderConfig(), **order.settings)
     return render(spoken, listed, order.out, config, progress, layout=order.layout)
@@ -169,11 +208,13 @@ def _settle(name: str, settings: Mapping[str, str], order: SceneOrder, variant: 
     voice = settings.get("voice") or order.voice
     reference = None
     person = settings.get("person", "" if template else order.person)
+    face = settings.get("face", "")
+    if person.casefold() == order.person.casefold():
+        template, face = template or order.template, face or order.face
     if person:
         wanted = {"template": template, "adapter": adapter, "voice": voice or None}
         known = order_for(find_person(person, order.home), order.out, **wanted)
         template, adapter, voice, reference = known.template, known.adapter, known.voice, known.reference
-    template = template or order.template
     who = name or "the narrator"
     if template is None:
         raise UsageError(f'{who} speaks but has no face; give --cast "{name}=PERSON" or "{name}=template=FILE"')
@@ -181,4 +222,4 @@ def _settle(name: str, settings: Mapping[str, str], order: SceneOrder, variant: 
         speed = float(settings.get("speed", order.speed))
     except ValueError as error:
         raise UsageError(f"{who}: speed={settings['speed']!r} is no number") from error
-    return _Part(template, adapter, voice or DEFAULT_VOICE + variant, settings.get("face", ""), speed, reference)
+    return _Part(template, adapter, voice or (order.varied or DEFAULT_VOICE) + variant, face, speed, reference)

@@ -154,7 +154,9 @@ class Studio:
         """Start a video in which the person says a text, or a recording; or all people whom a script names."""
         person = self.person(name)
         out = self._new_render(person, "says")
-        cast = None if spoken.recording or not spoken.text.strip() else scenes.typed_cast(spoken.text, self.names())
+        cast = None
+        if spoken.text.strip() and not spoken.recording:
+            cast = scenes.typed_cast(spoken.text, self.names(), person.name, spoken.voice)
         if cast is not None:
             return self._perform(person, spoken, cast, out)
         order = service.order_for(
@@ -170,10 +172,20 @@ class Studio:
         return self.start(person, "Rendering", lambda progress: self._render(order, progress))
 
     def _perform(self, person: Person, spoken: Spoken, cast: dict[str, dict[str, str]], out: Path) -> str:
-        """Start a scene. Who is in no cast is played by `person`."""
-        settings = {key: value for key, value in spoken.settings if key != "face"}
+        """Start a scene. Who is in no cast is played by `person`, as the page has them."""
+        settings = dict(spoken.settings)
         order = scenes.SceneOrder(
-            spoken.text, out, cast, spoken.layout, person.name, speed=spoken.speed, settings=settings, home=self.home
+            spoken.text,
+            out,
+            cast,
+            spoken.layout,
+            person.name,
+            _chosen(person.footage(), spoken.template),
+            settings.pop("face", ""),
+            varied=spoken.voice.partition("+")[0] if spoken.voice.startswith("espeak:") else "",
+            speed=spoken.speed,
+            settings=settings,
+            home=self.home,
         )
 
         def work(progress: Progress) -> None:
