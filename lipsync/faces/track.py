@@ -2,9 +2,6 @@
 
 IoU(a, b) = |a ∩ b| / |a ∪ b|. A track that has not been seen for `max_gap_s`, or that meets a cut, is closed.
 Every track holds one entry for every frame from its first to its last: frames never shift against their faces.
-
-A shot begins where the picture as a whole changes, or where every face that stays in its place becomes another: two
-people before the same background.
 """
 
 from collections.abc import Iterable
@@ -13,14 +10,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from lipsync.faces.align import crop_window
 from lipsync.faces.detect import FaceDetector
 from lipsync.types import Face, Frame, Track
-
-_LOOK_PX, _LOOK_SIDE = 24, 2.6  # side of what is compared of a face: px, inter-ocular distances
-_LOOKED_AT = 2  # faces
-_SAME_PLACE = 0.3  # overlap of the boxes of two pictures
-_OTHER_LEVELS = 25.0  # in 2,300 pairs of pictures of 59 clips at most 17 from one to the next; two people: 36
 
 
 def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -43,50 +34,21 @@ def is_cut(before: np.ndarray, after: np.ndarray, threshold: float = 28.0) -> bo
     return float(np.abs(before - after).mean()) > threshold
 
 
-def face_look(image: np.ndarray, face: Face) -> np.ndarray:
-    """Eyes and nose, upright and at one size, light taken out: float32 (24, 24, 3)."""
-    right, left = face.landmarks[36:42, :2].mean(0), face.landmarks[42:48, :2].mean(0)
-    across = left - right
-    turn = np.array([[across[0], across[1]], [-across[1], across[0]]]) / max(1.0, float(across @ across))
-    turn = turn * _LOOK_PX / _LOOK_SIDE
-    transform = np.column_stack([turn, _LOOK_PX / 2 - turn @ face.landmarks[27:48, :2].mean(0)])
-    look = crop_window(image, transform, _LOOK_PX).astype(np.float32)
-    return look - look.mean((0, 1))
-
-
 class ShotWatch:
     """Sees pictures in order: their faces, and whether a shot begins; the detector starts afresh where one does."""
 
     def __init__(self, detector: FaceDetector) -> None:
         self.detector = detector
         self._thumbnail: np.ndarray | None = None
-        self._looks: list[tuple[Face, np.ndarray]] = []
 
     def see(self, image: np.ndarray) -> tuple[list[Face], bool]:
         """Faces of the next picture, uint8 (H, W, 3), largest first, and whether a shot begins with it."""
         small = thumbnail(image)
         cut = self._thumbnail is not None and is_cut(self._thumbnail, small)
+        self._thumbnail = small
         if cut:
             self.detector.reset()
-        faces = self.detector.detect(image)
-        looks = [(face, face_look(image, face)) for face in faces[:_LOOKED_AT]]
-        if not cut and self._others(looks):
-            cut = True
-            self.detector.reset()
-            faces = self.detector.detect(image)
-            looks = [(face, face_look(image, face)) for face in faces[:_LOOKED_AT]]
-        self._thumbnail, self._looks = small, looks
-        return faces, cut
-
-    def _others(self, looks: list[tuple[Face, np.ndarray]]) -> bool:
-        """Whether every face that was there a picture ago has become another."""
-        apart = [
-            float(np.abs(look - before).mean())
-            for face, look in looks
-            for known, before in self._looks
-            if iou(face.box_px, known.box_px) > _SAME_PLACE
-        ]
-        return bool(apart) and min(apart) > _OTHER_LEVELS
+        return self.detector.detect(image), cut
 
 
 @dataclass

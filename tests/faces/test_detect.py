@@ -1,6 +1,5 @@
 """Both detectors' own code: one on a rendered actor, one on small weights made here."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,7 +8,7 @@ from data_prep.actors import cast, perform
 from lipsync.errors import ConfigError, NoFaceError
 from lipsync.faces.detect import FaceAlignmentDetector, open_detector
 from lipsync.faces.template import HEAD
-from lipsync.faces.track import Tracker, iou, is_cut, thumbnail, track_faces
+from lipsync.faces.track import Tracker, iou, track_faces
 from lipsync.types import Face, Frame, Sound, Speech, Timed
 
 
@@ -151,30 +150,3 @@ def test_a_cut_ends_every_track_and_forgets_the_last_picture():
 def test_iou_of_known_boxes():
     assert iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
     assert iou((0, 0, 1, 1), (1, 1, 2, 2)) == 0
-
-
-def _looking(colour, shift=0):
-    """A picture with one drawn face, and the face: the same place and background, another person."""
-    face = Face((20.0, 10.0, 100.0, 110.0), (HEAD * 30 + [60 + shift, 50, 0]).astype(np.float32))
-    image = np.full((128, 128, 3), 90, np.uint8)
-    rng = np.random.default_rng(colour)
-    spots = cv2.resize(rng.integers(0, 255, (8, 8, 3), np.uint8), (88, 88), interpolation=cv2.INTER_CUBIC)
-    image[10:98, 16 + shift : 104 + shift] = spots
-    return image, face
-
-
-def test_another_person_in_the_same_place_is_a_cut_and_light_or_movement_is_not():
-    seen = [_looking(1), _looking(1, 4), _looking(2), _looking(2), _looking(2)]
-    pictures = [image for image, _ in seen]
-    pictures[1] = (pictures[1] * 0.85).astype(np.uint8)
-    detector = _Scripted([[seen[k][1]] for k in (0, 1, 2, 2, 3, 4)])  # the third is looked at again, afresh
-    tracker = Tracker(detector)
-    for k, image in enumerate(pictures):
-        assert k == 0 or not is_cut(thumbnail(pictures[k - 1]), thumbnail(image), 80)
-        tracker.update(Frame(image, k, k / 25))
-    assert tracker.cuts == [2] and detector.resets == 1
-    two = [[_face(0), _face(200)], [_face(200), _face(0)]]  # a change of order is none
-    swapped = Tracker(_Scripted(two))
-    for frame in _frames(2):
-        swapped.update(frame)
-    assert swapped.cuts == []
