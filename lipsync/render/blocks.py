@@ -6,8 +6,10 @@ afresh with each block. A block's plan is therefore a function of its own pictur
 window's size and the resting mouth of the face that goes on, and the pool of reference windows. The same block gives
 the same frames whether or not the blocks before it were rendered by the same process.
 
-The first blocks are short, each twice the last, so that rendering begins soon and the stages overlap from then on. What
-a short block knows of the resting mouth is mended by those after it, slowly: within MEND frames.
+The first blocks are short, each twice the last, so that rendering begins soon and the stages overlap from then on; they
+end where the first full block would. One that sees several faces goes on to there at once, unless a place or a box says
+which is meant: a choice among faces is made by all that a full block shows. What a short block knows of the resting
+mouth is mended by those after it, slowly: within MEND frames.
 """
 
 from collections import deque
@@ -114,9 +116,9 @@ class BlockPlanner:
             for picture in pictures:
                 recent.append(picture)
                 self._see(picture)
-                frames = self._frames(start.number)
-                if len(self._rows) == start.first - start.read_from + frames + REACH:
-                    block = self._plan(start, start.first + frames)
+                last = self._last(start.first)
+                if len(self._rows) == last - start.read_from + REACH:
+                    block = self._plan(start, last)
                     yield block
                     start, self.carry = block.following, block.carry
                     self._begin()
@@ -128,21 +130,26 @@ class BlockPlanner:
         finally:
             pictures.close()
 
-    def _frames(self, number: int) -> int:
-        """How many frames a block has."""
-        return min(self.frames, self.first_frames << min(number, 16))
+    def _last(self, first: int) -> int:
+        """One past the last frame of the block that begins at `first`, as far as the pictures so far tell."""
+        if first >= self.frames:
+            return first + self.frames
+        last = 2 * first + self.first_frames
+        return self.frames if self._several or self.frames - last < self.first_frames else last
 
     def _begin(self) -> None:
         self.detector.reset()
         self._rows: list[_Seen] = []
         self._watch = ShotWatch(self.detector)
         self._stride = 1
+        self._several = False  # whether there are faces to choose from
 
     def _see(self, picture: Picture) -> None:
         image = picture.small(DETECT_PX)
         found, cut = self._watch.see(image)
         scale = picture.size[0] / image.shape[1]
         faces = [_enlarged(face, scale) for face in found]
+        self._several |= len(faces) > 1 and "," not in self.config.face
         row = len(self._rows)
         close = self._close(picture, faces) if faces and row % self._stride == 0 else []
         self._rows.append(_Seen(picture.time_s, picture.pts, faces, cut, close))
@@ -182,7 +189,7 @@ class BlockPlanner:
             reasons = [why] * len(reasons)
         plan = Plan(**vars(known), reasons=reasons, neutral=np.zeros((len(known), 31, 3)))
         plan, carry = self._continued(plan, start, last)
-        plan, carry = self._with_neutrals(plan, carry, start)
+        plan, carry = self._with_neutrals(plan, carry, start, last)
         carry = self._with_pool(plan, carry, start)
         lead = max(start.read_from, start.first - RUN_IN)
         own = slice(lead - start.read_from, last - start.read_from)
@@ -231,7 +238,7 @@ class BlockPlanner:
             neutral=kept[0], neutral_frames=kept[1],
         )  # fmt: skip
 
-    def _with_neutrals(self, plan: Plan, carry: Carry, start: Start) -> tuple[Plan, Carry]:
+    def _with_neutrals(self, plan: Plan, carry: Carry, start: Start, last: int) -> tuple[Plan, Carry]:
         """The resting mouth of each frame: its track's as carried over, or as the block shows it, or that of all."""
         able, before = plan.able, self.carry
         seen = plan.mouth[able]
@@ -254,7 +261,7 @@ class BlockPlanner:
                 share = np.clip(new[rows] / MEND, 0, 1)[:, None, None] if known else 1.0
                 neutral[rows] += share * aside * (frames[number] - known) / frames[number]
         if carry.track >= 0:
-            row = int(np.flatnonzero(plan.track == carry.track)[-1])
+            row = last - 1 - start.read_from  # not later: the next block goes on from there
             carry = replace(carry, neutral=neutral[row], neutral_frames=frames.get(carry.track, 0))
         return replace(plan, neutral=neutral), replace(carry, mouths=every)
 

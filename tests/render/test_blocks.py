@@ -1,6 +1,7 @@
 """Planning in blocks: they grow, and what a short one knows of the resting mouth is mended by those after it."""
 
 import numpy as np
+import pytest
 from drawn_people import DrawnDetector, draw, head_at, noise_speech, tiny_base, write_video
 
 from lipsync.config import RenderConfig
@@ -10,16 +11,26 @@ from lipsync.render.blocks import MEND, BlockPlanner
 from lipsync.render.dub import dub
 
 
+def stretches(blocks):
+    return [(block.start.first, block.last) for block in blocks]
+
+
+def planned(video, frames, first_frames=None, **more):
+    return list(
+        BlockPlanner(probe(video), RenderConfig(**more), 32, DrawnDetector(), frames, first_frames=first_frames)
+    )
+
+
 def test_blocks_double_up_to_their_full_length(tmp_path):
     video = write_video(tmp_path / "in.mp4", [draw([head_at(k)]) for k in range(170)])
     planner = BlockPlanner(probe(video), RenderConfig(), 32, DrawnDetector(), 70, first_frames=25)
     blocks = list(planner)
-    assert [(block.start.first, block.last) for block in blocks] == [(0, 25), (25, 75), (75, 145), (145, 170)]
+    assert stretches(blocks) == [(0, 25), (25, 70), (70, 140), (140, 170)]
     again = BlockPlanner(
         probe(video), RenderConfig(), 32, DrawnDetector(), 70, blocks[1].following, blocks[1].carry, first_frames=25
     )
     third = next(iter(again))
-    assert (third.start.first, third.last) == (75, 145)
+    assert (third.start.first, third.last) == (70, 140)
     assert np.array_equal(third.plan.neutral, blocks[2].plan.neutral)
     assert np.array_equal(third.plan.transforms, blocks[2].plan.transforms)
 
@@ -36,6 +47,45 @@ def test_a_mouth_that_was_open_at_first_is_mended_without_a_step(tmp_path):
     assert rest[29] == rest[30] and steps.max() < 1.5 * (rest[0] - rest[-1]) / MEND
     lead = blocks[2].plan.neutral[: blocks[2].start.first - blocks[2].lead]
     assert np.allclose(lead, blocks[1].plan.neutral[-1])  # the run-in is drawn as it was
+
+
+def test_short_blocks_mend_without_a_step_too(tmp_path):
+    """Blocks shorter than it takes to mend: each goes on from where the one before it was."""
+    pictures = [draw([head_at(k, -0.02 if k < 20 else -0.055)]) for k in range(110)]
+    blocks = planned(write_video(tmp_path / "in.mp4", pictures), 20)
+    rest = np.concatenate([mouth_opening(block.plan.neutral)[block.start.first - block.lead :] for block in blocks])
+    assert rest[0] - rest[-1] > 0.005
+    assert [rest[b.start.first] for b in blocks[1:]] == pytest.approx([rest[b.last - 1] for b in blocks[:-1]], abs=1e-9)
+
+
+def two_heads(k, size=24.0, other=22.0):
+    return [(80 + 2 * np.sin(k / 7), 80, size, 0.05), (240, 80, other, 0.05)]
+
+
+def test_a_choice_among_faces_is_made_by_a_full_block(tmp_path):
+    """At first the right face is a little larger, over the whole block the left one is."""
+    pictures = [draw(two_heads(k, 11 + 0.32 * k, 16), width=320) for k in range(120)]
+    video = write_video(tmp_path / "in.mp4", pictures)
+    for face in ("", "largest"):
+        whole, short = planned(video, 100, face=face), planned(video, 100, 20, face=face)
+        assert stretches(whole) == stretches(short) == [(0, 100), (100, 120)]
+        for a, b in zip(whole, short, strict=True):
+            assert np.array_equal(a.plan.transforms, b.plan.transforms, equal_nan=True)
+        assert np.nanmedian(short[0].plan.pose.translation[:, 0]) < 160
+    said = planned(video, 100, 20, face="240,80")
+    assert stretches(said)[0] == (0, 20) and np.nanmedian(said[0].plan.pose.translation[:, 0]) > 160
+
+
+def test_a_second_face_that_comes_later_ends_the_short_blocks(tmp_path):
+    pictures = [draw(two_heads(k, 36, 14)[: 1 if k < 40 else 2], width=320) for k in range(150)]
+    video = write_video(tmp_path / "in.mp4", pictures)
+    blocks = planned(video, 100, 20)
+    assert stretches(blocks) == [(0, 20), (20, 100), (100, 150)]
+    info, first = probe(video), blocks[0]
+    again = BlockPlanner(info, RenderConfig(), 32, DrawnDetector(), 100, first.following, first.carry, first_frames=20)
+    resumed = list(again)
+    assert stretches(resumed) == stretches(blocks[1:])
+    assert np.array_equal(resumed[0].plan.transforms, blocks[1].plan.transforms, equal_nan=True)
 
 
 def test_a_render_of_growing_pieces_has_all_frames_and_can_keep_them(tmp_path):
