@@ -76,11 +76,7 @@ def dub(
     detector = detector or open_detector(config.detector, look=True)
     supply, copied = _sound_of(given, mouth_video, video)
     shapes = None if mouth_video is None else follow_mouth(mouth_video, video, base, config, detector)
-    frames, first = (max(1, round(length_s * info.frame_rate)) for length_s in (config.segment_s, config.first_s))
-    if stream:
-        frames = first
-    elif config.face == "sync":  # who speaks shows in time
-        first = frames
+    frames, first = _block_frames(info, config, stream)
     production = Production(
         info, out, base, config, progress, job_key(base, config, video), heard, supply, copied,
         coefficients=shapes, frames=info.frames, stream=stream, folder=pieces,
@@ -88,13 +84,23 @@ def dub(
     reader = _Reader(info)
 
     def parts(start: Start | None, carry: Carry | None) -> Iterator[Part]:
-        for block in BlockPlanner(info, config, size_px, detector, frames, start, carry, min(first, frames)):
+        for block in BlockPlanner(info, config, size_px, detector, frames, start, carry, first):
             yield part_of(block)
 
     try:
         return production.run(parts, reader.pictures)
     finally:
         reader.close()
+
+
+def _block_frames(info: VideoInfo, config: RenderConfig, stream: bool) -> tuple[int, int]:
+    """Frames of a block, at most, and of the first."""
+    frames, first = (max(1, round(length_s * info.frame_rate)) for length_s in (config.segment_s, config.first_s))
+    if stream:
+        return first, first
+    if config.face == "sync":  # who speaks shows in time
+        return frames, frames
+    return frames, min(first, frames)
 
 
 def part_of(block: Block) -> Part:

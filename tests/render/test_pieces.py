@@ -1,4 +1,4 @@
-"""Rendering in pieces: a killed render goes on and gives the same file; streams; threads behave."""
+"""Rendering in pieces: a killed render goes on and gives the same file; kept pieces; one render at a time."""
 
 import os
 import signal
@@ -9,19 +9,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from drawn_people import DrawnDetector, draw, noise_speech, speaking, tiny_base, write_video
+from drawn_people import DrawnDetector, coded, draw, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.config import RenderConfig
 from lipsync.errors import Cancelled, MediaError, UsageError
-from lipsync.media import probe, read_frames, write_wav
-from lipsync.media.supply import SoundSupply
+from lipsync.media import read_frames
 from lipsync.progress import Cancellable, Silent
 from lipsync.render.avatar import say
 from lipsync.render.dub import dub
-from lipsync.render.generate import HeardFile, hear
 from lipsync.render.pieces import Pieces, Record, first_apart, job_key, stale_stretches
 from lipsync.types import Sound
 
@@ -31,12 +28,6 @@ PIECES = RenderConfig(segment_s=0.8, seed=3)  # of 20 frames
 @pytest.fixture(scope="module")
 def base():
     return tiny_base()
-
-
-def coded(path):
-    """Every packet of every track with its time: all of a file but what is written about it."""
-    with av.open(str(path)) as file:
-        return [(p.stream_index, p.pts, p.dts, bytes(p)) for p in file.demux() if p.size]
 
 
 def images(path):
@@ -298,66 +289,6 @@ def test_say_resumes_too(base, tmp_path):
     assert coded(out) == coded(tmp_path / "straight.mp4")
 
 
-def test_a_stream_has_the_same_frames_and_begins_early(base, tmp_path):
-    video = write_video(tmp_path / "in.mp4", speaking(50))
-    config = RenderConfig(seed=3, segment_s=0.8, first_s=0.8)
-    sizes, out = [], tmp_path / "live.mp4"
-
-    class Watch(Silent):
-        def advance(self, amount=1.0, note=""):
-            sizes.append(out.stat().st_size if out.exists() else 0)
-
-    dub(video, noise_speech(2.0), out, base, config, Watch(), detector=DrawnDetector(), stream=True)
-    dub(video, noise_speech(2.0), tmp_path / "whole.mp4", base, config, detector=DrawnDetector())
-    assert any(size > 5000 for size in sizes[:45])  # out before the last piece was rendered
-    data = out.read_bytes()
-    assert data.count(b"moof") >= 2 and data.index(b"moov") < data.index(b"moof")
-    for a, b in zip(read_frames(out), read_frames(tmp_path / "whole.mp4"), strict=True):
-        assert a.pts * 1.0 == b.pts * 1.0 and np.array_equal(a.image, b.image)
-    assert probe(out).channels == 1
-    assert not list(tmp_path.glob(".*"))
-
-
-STREAMED = """
-    import sys, time
-    sys.path[:0] = {paths!r}
-    import torch; torch.set_num_threads(1)
-    import lipsync.render.dub as module
-    from drawn_people import DrawnDetector, tiny_base
-    from lipsync.cli.run import main
-    from lipsync.studio import service
-    class Slow(DrawnDetector):
-        def detect(self, image):
-            time.sleep(0.02)
-            return super().detect(image)
-    module.open_detector = lambda *args, **more: Slow()
-    service.Models.open = lambda *args: tiny_base()
-    sys.exit(main(["dub", {video!r}, "--audio", {speech!r}, "--stream", "--out", "-"]))
-"""
-
-
-def test_a_stream_to_standard_output_begins_early_plays_and_says_that_it_is_not_signed(tmp_path):
-    video = write_video(tmp_path / "in.mp4", speaking(200))
-    write_wav(tmp_path / "a.wav", noise_speech(8.0))
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-    code = textwrap.dedent(STREAMED).format(paths=paths, video=str(video), speech=str(tmp_path / "a.wav"))
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    begun, data, first_s = time.monotonic(), b"", 0.0
-    while piece := process.stdout.read1(1 << 16):
-        data += piece
-        if not first_s and data.count(b"moof") >= 2:  # so the first fragment is whole
-            first_s, so_far = time.monotonic() - begun, data
-    said = process.communicate()[1].decode()
-    assert process.returncode == 0 and "not signed" in said
-    assert 0 < first_s < time.monotonic() - begun - 1.0 and len(so_far) < 0.7 * len(data)
-    (tmp_path / "begun.mp4").write_bytes(so_far[: so_far.rindex(b"moof") - 4])
-    (tmp_path / "whole.mp4").write_bytes(data)
-    assert 5 <= len(list(read_frames(tmp_path / "begun.mp4", tolerant=True))) < 200
-    assert len(list(read_frames(tmp_path / "whole.mp4"))) == 200 and probe(tmp_path / "whole.mp4").channels == 1
-    assert b"Synthetic video" in data
-
-
 def test_the_same_face_keeps_its_window_across_pieces(base, tmp_path):
     """A head that slowly grows by a fifth: no jump in the picture where one piece ends and the next begins."""
     heads = [(80, 62, 30.0 * 1.2 ** (k / 60), 0.1) for k in range(60)]
@@ -366,18 +297,6 @@ def test_the_same_face_keeps_its_window_across_pieces(base, tmp_path):
     made = np.stack(images(tmp_path / "out.mp4")).astype(float)[:, 70:150, 40:120]
     step = np.abs(np.diff(made, axis=0)).mean((1, 2, 3))
     assert max(step[19], step[39]) < 2.5 * np.median(step) + 1.0
-
-
-def test_sound_in_parts_is_heard_as_a_whole(tmp_path):
-    sound = noise_speech(9.0, 22050)
-    write_wav(tmp_path / "a.wav", sound)
-    whole, parts = hear(sound), HeardFile(SoundSupply(tmp_path / "a.wav"))
-    part = parts.part(4.0, 6.0)
-    first = round((part.start_s - whole.start_s) * 100)
-    assert part.start_s <= 1.0 and len(part.log_mel) >= 700
-    inner = slice(30, 600)
-    assert np.abs(part.log_mel[inner] - whole.log_mel[first:][inner]).max() < 0.05
-    assert not parts.is_silent
 
 
 def test_cancelling_from_elsewhere_ends_in_time(base, tmp_path):
