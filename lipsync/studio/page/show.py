@@ -130,7 +130,10 @@ def _line(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     step, span = CURVE_WIDTH / (len(values) - 1), (high - low) or 1.0
     points = " ".join(f"{i * step:.1f},{2 + (CURVE_HEIGHT - 4) * (high - v) / span:.1f}" for i, v in enumerate(values))
-    return f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}" role="img" aria-label="the curve so far"><polyline points="{points}"/></svg>'
+    return (
+        f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}" role="img" aria-label="the curve so far">'
+        f'<polyline points="{points}"/></svg>'
+    )
 
 
 def learn_estimate(report: Mapping[str, Any], ready: str, least_minutes: float) -> str:
