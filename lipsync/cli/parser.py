@@ -90,6 +90,7 @@ def _add_learning(commands: Any) -> None:
     pretrain.add_argument("--minutes", type=_number(float, 0.01), metavar="M", help="how long the run is to last")
     pretrain.add_argument("--stop-after", type=_number(float, 0.01), metavar="M", help="stop here, to go on later")
     pretrain.add_argument("--start", type=Path, metavar="FILE", help="weights that the pixel model begins with")
+    pretrain.add_argument("--lines", type=Path, metavar="FILE", help="lines of virtual actors for the shape model")
     pretrain.add_argument("--resume", action="store_true", help="continue the run in RUN")
     pretrain.add_argument("--publish", metavar="NAME", help="write the best weights to checkpoints/NAME when done")
 

@@ -55,7 +55,14 @@ def pretrain(args: argparse.Namespace, progress: Progress) -> Outcome:
     shown = Deadline(shown, args.stop_after) if args.stop_after and first else shown  # the others follow
     try:
         state = learn_base(
-            args.data, args.out, config, start=args.start, resume=args.resume, device=device, progress=shown
+            args.data,
+            args.out,
+            config,
+            start=args.start,
+            lines=args.lines,
+            resume=args.resume,
+            device=device,
+            progress=shown,
         )
     except Cancelled as error:
         if not args.stop_after:

@@ -33,6 +33,7 @@ from lipsync.training.clipstore import Clip, ClipRecord, decode_windows, load_cl
 
 MEL_TOP = 2.0
 MOUTH_STEP, POSE_STEP_DEG = 1 / 2000, 1 / 50
+MOUTH_BYTES = 31 * 3 * 2  # a frame
 FORMAT = "lipsync-pack-2"
 
 
@@ -64,7 +65,7 @@ def pack(datasets: list[Path], out: Path, crf: int = 26, progress: Progress | No
     for clip in clips:
         if clip.record.id in tensors:
             raise DatasetError(f"two clips are called {clip.record.id}; pack datasets that share no footage")
-        blobs = (_encoded(clip, crf), _arrays(clip), _mel(clip.log_mel))
+        blobs = (_encoded(clip, crf), _arrays(clip), _squeezed(mel_bytes(clip.log_mel)))
         joined = b"".join(len(blob).to_bytes(8, "little") + blob for blob in blobs)
         tensors[clip.record.id] = np.frombuffer(joined, np.uint8)
         records.append(dataclasses.asdict(clip.record))
@@ -98,29 +99,46 @@ def _unpacked(path: Path, record: ClipRecord, joined: bytes) -> PackedClip:
         blobs.append(joined[at + 8 : at + 8 + size])
         at += 8 + size
     frames, arrays = record.frames, lzma.decompress(blobs[1])
-    parts, at = [], 0
-    for kind, shape in (("<i2", (frames, 31, 3)), ("<f8", (frames,)), ("<f4", (frames, 4, 2)), ("<i2", (frames, 3))):
+    at = frames * MOUTH_BYTES
+    mouth, parts = mouth_of(arrays[:at]), []
+    for kind, shape in (("<f8", (frames,)), ("<f4", (frames, 4, 2)), ("<i2", (frames, 3))):
         count = int(np.prod(shape))
         parts.append(np.frombuffer(arrays, kind, count, at).reshape(shape))
         at += count * np.dtype(kind).itemsize
-    mouth = (np.cumsum(parts[0], 0, dtype=np.int32) * MOUTH_STEP).astype(np.float32)
-    points = project(mouth, parts[2])
-    mel = np.frombuffer(lzma.decompress(blobs[2]), np.uint8).reshape(-1, 80).astype(np.float32)
-    mel = mel * np.float32((MEL_TOP + 1) / 255) - 1
-    pose = (parts[3] * POSE_STEP_DEG).astype(np.float32)
-    return PackedClip(record, path, parts[1].copy(), mouth, points.astype(np.float32), pose, mel, blobs[0])
+    points = project(mouth, parts[1])
+    pose = (parts[2] * POSE_STEP_DEG).astype(np.float32)
+    mel = mel_of(lzma.decompress(blobs[2]))
+    return PackedClip(record, path, parts[0].copy(), mouth, points.astype(np.float32), pose, mel, blobs[0])
 
 
 def _arrays(clip: Clip) -> bytes:
-    mouth = np.rint(clip.mouth / MOUTH_STEP).clip(-32000, 32000).astype(np.int32)
-    steps = np.diff(mouth, axis=0, prepend=np.zeros_like(mouth[:1])).astype("<i2")
-    projection = fit_projection(mouth * MOUTH_STEP, clip.points).astype("<f4")
+    mouth = mouth_bytes(clip.mouth)
+    projection = fit_projection(mouth_of(mouth), clip.points).astype("<f4")
     pose = np.rint(clip.pose_deg / POSE_STEP_DEG).astype("<i2")
-    return _squeezed(steps.tobytes() + clip.times_s.astype("<f8").tobytes() + projection.tobytes() + pose.tobytes())
+    return _squeezed(mouth + clip.times_s.astype("<f8").tobytes() + projection.tobytes() + pose.tobytes())
 
 
-def _mel(log_mel: np.ndarray) -> bytes:
-    return _squeezed(np.rint((log_mel.clip(-1, MEL_TOP) + 1) * (255 / (MEL_TOP + 1))).astype(np.uint8).tobytes())
+def mouth_bytes(mouth: np.ndarray) -> bytes:
+    """Mouths (F, 31, 3) in head units, quantised, as differences over time: MOUTH_BYTES a frame."""
+    whole = np.rint(mouth / MOUTH_STEP).clip(-32000, 32000).astype(np.int32)
+    return np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1])).astype("<i2").tobytes()
+
+
+def mouth_of(data: bytes) -> np.ndarray:
+    """What `mouth_bytes` wrote: float32 (F, 31, 3)."""
+    steps = np.frombuffer(data, "<i2").reshape(-1, 31, 3)
+    return (np.cumsum(steps, 0, dtype=np.int32) * MOUTH_STEP).astype(np.float32)
+
+
+def mel_bytes(log_mel: np.ndarray) -> bytes:
+    """A log-mel (T, 80) in 255 steps from −1 to MEL_TOP: a byte a value."""
+    return np.rint((log_mel.clip(-1, MEL_TOP) + 1) * (255 / (MEL_TOP + 1))).astype(np.uint8).tobytes()
+
+
+def mel_of(data: bytes) -> np.ndarray:
+    """What `mel_bytes` wrote: float32 (T, 80)."""
+    mel = np.frombuffer(data, np.uint8).reshape(-1, 80).astype(np.float32)
+    return mel * np.float32((MEL_TOP + 1) / 255) - 1
 
 
 def _squeezed(data: bytes) -> bytes:

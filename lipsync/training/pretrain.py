@@ -23,6 +23,7 @@ from lipsync.progress import Progress, Silent
 from lipsync.sync.judge import JUDGES, judge_file
 from lipsync.training.clipstore import Clip, ClipRecord
 from lipsync.training.judging import JudgesConfig, in_sync, learn_judges
+from lipsync.training.lines import line_clips, read_lines
 from lipsync.training.loop import LoopConfig, TrainState, begun, train
 from lipsync.training.packed import load_any
 from lipsync.training.parallel import current
@@ -100,10 +101,11 @@ def pretrain_shape(
     device: str = "cpu",
     *,
     resume: bool = False,
+    lines: Path | None = None,
 ) -> float:
     """Learn the shape model in rounds; after each the footage's sound offsets are corrected. Returns the best score.
 
-    With `resume`, what RUN holds of it is taken up where it was.
+    With `resume`, what RUN holds of it is taken up where it was. `lines` is a file of actors' lines (lines.py).
 
     The judges are learned before the last round, which so hears every clip in sync. RUN/shape/best.safetensors,
     RUN/shape/offsets.json: seconds added to each clip's sound times, RUN/judge/{supervisor,scorer}/best.safetensors.
@@ -117,7 +119,9 @@ def pretrain_shape(
     model.set_space(space)
     model = model.to(device)
     long_enough = [c for c in held_out if len(c.times_s) >= 40] or held_out
-    task = ShapeTask(model, shape_clips(train_clips, space), shape_clips(long_enough, space), config.shape_task)
+    exact = line_clips(read_lines(lines), space) if lines else []
+    heard, scored = shape_clips(train_clips, space), shape_clips(long_enough, space)
+    task = ShapeTask(model, heard, scored, config.shape_task, exact)
     as_found = {c.name: float(c.times_s[0]) for c in task.train_clips + task.held_out}
     state, loop = TrainState(), replace(config.shape_loop, minutes=config.shape_loop.minutes / config.shape_rounds)
     for part in range(config.shape_rounds):
@@ -187,16 +191,17 @@ def pretrain(
     *,
     resume: bool = False,
     start: Path | None = None,
+    lines: Path | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> TrainState:
     """All of it, one after the other; a finished shape model is not learned again when resuming.
 
-    `start`: weights that the pixel model begins with.
+    `start`: weights that the pixel model begins with. `lines`: actors' lines for the shape model.
     """
     config = config or PretrainConfig()
     if not (resume and (run / "shape" / "best.safetensors").is_file()):
-        pretrain_shape(datasets, run, config, progress, device, resume=resume)
+        pretrain_shape(datasets, run, config, progress, device, resume=resume, lines=lines)
     resume = resume and begun(run / "pixel")
     return pretrain_pixel(datasets, run, config, resume=resume, start=start, device=device, progress=progress)
 

@@ -102,16 +102,21 @@ class ShapeTask:
     Args:
         model: its space is set.
         train, held_out: clips encoded in that space.
-        people: names with a style vector of their own.
+        exact: clips learned from besides, whose times need no correction: what actors spoke.
     """
 
     def __init__(
-        self, model: ShapeModel, train: list[ShapeClip], held_out: list[ShapeClip], config: ShapeTaskConfig
+        self,
+        model: ShapeModel,
+        train: list[ShapeClip],
+        held_out: list[ShapeClip],
+        config: ShapeTaskConfig,
+        exact: list[ShapeClip] | None = None,
     ) -> None:
         if not train:
             raise DatasetError("no clip to learn the mouth shape from; prepare more footage")
-        self.config, self.train_clips, self.held_out = config, train, held_out
-        self.people = sorted({c.person for c in train if c.person})
+        self.config, self.train_clips, self.held_out, self.exact = config, train, held_out, exact or []
+        self.people = sorted({c.person for c in [*train, *self.exact] if c.person})
         self.model = nn.Module()
         self.model.net = model
         self.model.styles = nn.Embedding(
@@ -123,12 +128,13 @@ class ShapeTask:
         std = torch.from_numpy(model.space.std).float()
         self.weight = (std.square() / std.square().sum()).to(self.device)
         self.to_opening = torch.from_numpy(opening_weights(model.space)).to(self.device)
-        seconds = np.array([len(c.times_s) / c.frame_rate for c in train])
+        seconds = np.array([len(c.times_s) / c.frame_rate for c in [*train, *self.exact]])
         self.chance = np.sqrt(seconds) / np.sqrt(seconds).sum()
 
     def step(self, rng: np.random.Generator) -> StepResult:
         """One batch of segments."""
-        picks = [self.train_clips[i] for i in rng.choice(len(self.train_clips), self.config.batch, p=self.chance)]
+        clips = [*self.train_clips, *self.exact]
+        picks = [clips[i] for i in rng.choice(len(clips), self.config.batch, p=self.chance)]
         mels, times, truth, valid = zip(*(self._segment(clip, rng) for clip in picks), strict=True)
         mel = torch.from_numpy(np.stack(mels)).to(self.device)
         if self.config.augment:
