@@ -2,7 +2,9 @@
 
 Shape, against the clips' landmarks: correlation and spread of the opening with the clip's own sound; correlation with
 the sound of another clip and with its own sound shuffled in half seconds (both should be near 0); opening in silence
-over the mean opening of speech; closing on p, b, m of spoken lines whose phonemes are known. Pixels, given the true
+over the mean opening of speech; closing on p, b, m of spoken lines whose phonemes are known. Footage is itself out of
+sync at times: `in_sync` readings are of the clips of which the supervising judge is sure, moved to where it hears them
+(it takes no part in the shape model's scores, and has not met held-out people). Pixels, given the true
 shape: mean error near the lips, sharpness and flicker there against real, and the largest change outside the mask.
 Judged: whole clips generated, before the scoring sync judge (card_judged.py). A base is judged on the people that
 `pretrain` held out when the dataset has them, else on every clip; the card says which.
@@ -35,6 +37,7 @@ from lipsync.training.foreign import (
     closes_on_bilabials,
     speak_lines,
 )
+from lipsync.training.judging import sound_offset_s
 from lipsync.training.pixel_task import PixelTask, PixelTaskConfig, laplacian, to_device
 from lipsync.training.pretrain import PretrainConfig, is_held_out
 from lipsync.training.shape_task import ShapeClip, opening_weights, shape_clips
@@ -86,8 +89,14 @@ def card(model: str, data: Path, *, device: str = "auto", progress: Progress | N
     if len(clips) < 2:
         raise DatasetError(f"{data} holds {len(clips)} clips of {LEAST_FRAMES} frames or more; a card needs 2")
     progress.start("measuring the shape model", len(clips), "clips")
-    shape = measure_shape(base, shape_clips(clips, base.shape.space), progress)
+    mouths = shape_clips(clips, base.shape.space)
+    shape = measure_shape(base, mouths, progress)
     progress.done()
+    if judge_file("supervisor").is_file():
+        progress.start("measuring it on footage in sync", len(clips), "clips")
+        judge = load_judge("supervisor", str(base.device))
+        shape |= measure_in_sync(base, mouths, [sound_offset_s(judge, clip) for clip in clips], progress)
+        progress.done()
     progress.start("measuring the pixel model", PIXEL_CLIPS, "clips")
     pixels = measure_pixels(base, clips, progress)
     progress.done()
@@ -144,6 +153,26 @@ def measure_shape(base: Base, clips: list[ShapeClip], progress: Progress) -> dic
     found = {name: _middle(name, values) for name, values in rows.items()}
     lines = speak_lines(LEARNED_WITH + SCORED_BY)
     return found | ({"closes_on_p_b_m": measure_closing(base, lines)} if lines else {})
+
+
+def measure_in_sync(
+    base: Base, clips: list[ShapeClip], offsets_s: Sequence[float | None], progress: Progress
+) -> dict[str, float]:
+    """Correlation and spread of the opening on clips moved by their offsets; those without one are left out."""
+    weights, rows = opening_weights(base.shape.space), []
+    for clip, offset_s in zip(clips, offsets_s, strict=True):
+        if offset_s is not None:
+            seen = clip.coefficients @ weights
+            own = predict_shape(base.shape, clip.mel, clip.times_s + offset_s, base.style) @ weights
+            rows.append((correlation(own, seen), float(own.std() / max(float(seen.std()), 1e-6))))
+        progress.advance()
+    share = {"in_sync_share": round(len(rows) / len(clips), 4)}
+    if not rows:
+        return share
+    names = ("in_sync_correlation", "in_sync_spread_ratio")
+    return share | {
+        name: _middle(name, list(values)) for name, values in zip(names, zip(*rows, strict=True), strict=True)
+    }
 
 
 def measure_closing(base: Base, lines: Sequence[ForeignSpeech]) -> float:

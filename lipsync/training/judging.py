@@ -63,14 +63,17 @@ def in_sync(
     """The shape clips, moved to where the judge finds the sound of the footage clips, where it is sure enough."""
     footage, out = {c.record.id: c for c in found}, []
     for clip in clips:
-        source = footage[clip.name]
-        try:
-            crops = crop_mouths(source.windows(), judge.config.size_px)
-            verdict = judge_sync(judge, crops, source.mel_times_s, source.log_mel)
-        except SpeechError:  # too short to judge: it stays where it is
-            out.append(clip)
-            continue
-        sure = verdict.confidence >= least
-        move = as_found_s[clip.name] + verdict.offset_frames / RATE_HZ - clip.times_s[0] if sure else 0.0
+        offset_s = sound_offset_s(judge, footage[clip.name], least)
+        move = 0.0 if offset_s is None else as_found_s[clip.name] + offset_s - clip.times_s[0]
         out.append(replace(clip, times_s=clip.times_s + move))
     return out
+
+
+def sound_offset_s(judge: Judge, clip: Clip, least: float = 0.2) -> float | None:
+    """By how much the clip's sound comes late, in s; None: the judge is less sure than `least`, or it is too short."""
+    try:
+        crops = crop_mouths(clip.windows(), judge.config.size_px)
+        verdict = judge_sync(judge, crops, clip.mel_times_s, clip.log_mel)
+    except SpeechError:
+        return None
+    return verdict.offset_frames / RATE_HZ if verdict.confidence >= least else None

@@ -53,6 +53,17 @@ def test_a_model_that_knows_the_answer(drawn, monkeypatch):
     assert "closes_on_p_b_m" not in found, "nothing was spoken"
 
 
+def test_footage_out_of_sync_is_told_from_a_model_that_is(drawn, monkeypatch):
+    """Sound 4 frames late in the footage: put in sync, a perfect model is perfect; a clip nobody is sure of is out."""
+    clips, base, predict = _planted(drawn, late_s=4 / 25)
+    monkeypatch.setattr(card, "predict_shape", predict)
+    found = card.measure_in_sync(base, clips, [4 / 25] * (len(clips) - 1) + [None], Silent())
+    assert found["in_sync_correlation"] == pytest.approx(1, abs=1e-3)
+    assert found["in_sync_share"] == pytest.approx(1 - 1 / len(clips))
+    assert card.measure_in_sync(base, clips, [0.0] * len(clips), Silent())["in_sync_correlation"] < 0.9
+    assert card.measure_in_sync(base, clips, [None] * len(clips), Silent()) == {"in_sync_share": 0.0}
+
+
 def test_one_that_is_late_and_timid_and_one_that_does_not_listen(drawn, monkeypatch):
     monkeypatch.setattr(card, "speak_lines", lambda lines: ())
     clips, base, predict = _planted(drawn, late_s=3 / 25, gain=0.5)
