@@ -10,7 +10,7 @@ LAYERS = ["base", "media", "faces", "speech", "model", "sync", "training", "rend
 BASE = {"types", "errors", "config", "progress", "consent", "__init__"}
 DATA_PREP_MAY = {"base", "media", "faces", "speech", "sync", "model", "training.clipstore"}
 MAY_IMPORT_DATA_PREP = {"studio", "cli"}
-DATA_PREP_COMMANDS = {"__main__.py", "demo.py"}  # commands, as lipsync.cli is one: they may use every layer
+DATA_PREP_COMMANDS = {"__main__.py", "demo.py", "lines.py"}  # commands, as lipsync.cli is one: they may use every layer
 ONLY_IN = {"av": "media"}
 
 

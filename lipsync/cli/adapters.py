@@ -9,6 +9,7 @@ from lipsync.cli.run import Outcome
 from lipsync.errors import UsageError
 from lipsync.progress import Progress
 from lipsync.studio import service
+from lipsync.studio.order import Order
 from lipsync.studio.people import find_person
 from lipsync.training.card_words import card_text
 
@@ -43,7 +44,7 @@ def _compare(args: argparse.Namespace, progress: Progress) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         made = [Path(folder) / name for name in ("base.mp4", "adapter.mp4")]
         for out, used in zip(made, (None, path), strict=True):
-            order = service.Order(
+            order = Order(
                 args.template,
                 out,
                 text=args.text or service.SAMPLE_TEXT,

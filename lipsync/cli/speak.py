@@ -10,6 +10,7 @@ from lipsync.cli.run import Outcome, given
 from lipsync.errors import UsageError
 from lipsync.progress import Progress
 from lipsync.studio import scenes, service
+from lipsync.studio.order import Order
 from lipsync.studio.people import find_person
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def say(args: argparse.Namespace, progress: Progress) -> Outcome:
     if args.person:
         order = service.order_for(find_person(args.person), args.out, **wanted)
     else:
-        order = service.Order(args.template, args.out, **wanted)
+        order = Order(args.template, args.out, **wanted)
     return _outcome(service.render(order, service.Models(), progress))
 
 
@@ -82,7 +83,7 @@ def dub(args: argparse.Namespace, progress: Progress) -> Outcome:
     if args.person:
         order = service.order_for(find_person(args.person), args.out, template=args.video, dub=True, **wanted)
     else:
-        order = service.Order(args.video, args.out, dub=True, **wanted)
+        order = Order(args.video, args.out, dub=True, **wanted)
     return _outcome(service.render(order, service.Models(), progress))
 
 

@@ -5,12 +5,12 @@ Nothing heavy is imported before it is used, so that a page or a help text is th
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lipsync.errors import MediaError, NoFaceError, UsageError
 from lipsync.progress import Progress
+from lipsync.studio.order import Order
 from lipsync.studio.people import RECORDINGS, Person, find_person
 from lipsync.studio.singing import render_song
 
@@ -23,34 +23,6 @@ if TYPE_CHECKING:
     from lipsync.types import Speech
 
 SAMPLE_TEXT = "Papa may buy five blue balloons."  # lips closed, teeth on the lip, rounded and open
-
-
-@dataclass(frozen=True)
-class Order:
-    """One video to be rendered onto `template`, from one of text, script, audio (a recording) and mouth.
-
-    `dub`: every frame of the template is kept, at its time; else the video is as long as the speech. A recorded
-    `voice` speaks as it is, so it needs no text. `settings` are fields of RenderConfig.
-    """
-
-    template: Path
-    out: Path
-    text: str = ""
-    script: Path | None = None
-    audio: Path | None = None
-    mouth: Path | None = None
-    dub: bool = False
-    voice: str = ""
-    reference: Path | None = None  # of the voice that is cloned
-    speed: float = 1.0
-    adapter: Path | None = None
-    base: str = "base"
-    device: str = "auto"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    stream: bool = False  # the output grows as a fragmented MP4; "-" is standard output
-    pieces: Path | None = None  # a folder in which finished pieces stay for the next render
-    report: Path | None = None  # a page about the render, written when it is done
-    song: bool = False  # the recording is a song: the lips follow the singer
 
 
 class Models:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from lipsync.errors import UsageError
 from lipsync.progress import Progress
+from lipsync.studio.order import Order
 
 if TYPE_CHECKING:
     from lipsync.render.result import RenderResult
-    from lipsync.studio.service import Order
 
 UNSEPARATED = (
     "a song without a separator: the lips follow the instruments too; for the singer alone: "
@@ -23,7 +23,7 @@ UNSEPARATED = (
 )
 
 
-def render_song(order: "Order", render: Callable[["Order"], "RenderResult"], progress: Progress) -> "RenderResult":
+def render_song(order: Order, render: Callable[[Order], "RenderResult"], progress: Progress) -> "RenderResult":
     """Render `order`, whose recording is a song.
 
     Args:

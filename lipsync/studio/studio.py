@@ -17,6 +17,7 @@ from lipsync.media.whole import write_text
 from lipsync.progress import Progress, Silent
 from lipsync.studio import learning, scenes, service
 from lipsync.studio.jobs import Jobs, Snapshot
+from lipsync.studio.order import Order
 from lipsync.studio.people import (
     RECORDINGS,
     Person,
@@ -211,7 +212,7 @@ class Studio:
             return str(add_file(person, Path(spoken.recording), RECORDINGS))
         return spoken.voice or None
 
-    def _render(self, order: service.Order, progress: Progress) -> None:
+    def _render(self, order: Order, progress: Progress) -> None:
         result = service.render(order, self.models, progress)
         wanted = {"text": order.text, "voice": order.voice, "template": str(order.template), "dub": order.dub}
         write_account(order.out, {**wanted, **asdict(result)})
@@ -259,7 +260,7 @@ class Studio:
         change_person(self.person(name), template=template)
 
 
-def _check_said(order: service.Order) -> None:
+def _check_said(order: Order) -> None:
     """Raises UsageError, before anything is queued, where there is neither text nor recording."""
     if not order.text.strip() and not Path(order.voice).is_file():
         raise UsageError("type what shall be said, or bring a recording of it")

@@ -9,9 +9,10 @@ import lipsync.model.lora
 from lipsync.consent import record_consent
 from lipsync.errors import ConsentError, PersonError, SpeechError
 from lipsync.progress import Silent
+from lipsync.studio.order import Order
 from lipsync.studio.page import show
 from lipsync.studio.people import add_file, change_person, create_person
-from lipsync.studio.service import Models, Order, order_for, speak, stretches
+from lipsync.studio.service import Models, order_for, speak, stretches
 from lipsync.studio.studio import Spoken, Studio
 
 

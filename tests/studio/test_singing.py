@@ -17,7 +17,8 @@ from lipsync.errors import NoFaceError, UsageError
 from lipsync.media import probe, read_sound, write_wav
 from lipsync.progress import Silent
 from lipsync.render.credentials import read_credentials
-from lipsync.studio.service import Models, Order, render
+from lipsync.studio.order import Order
+from lipsync.studio.service import Models, render
 from lipsync.studio.singing import UNSEPARATED
 from lipsync.types import Sound
 
