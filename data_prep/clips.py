@@ -25,7 +25,7 @@ from lipsync.faces.align import (
     window_transforms,
 )
 from lipsync.media import VideoWriter
-from lipsync.speech.features import MEL_RATE_HZ, log_mel
+from lipsync.speech.features import MEL_RATE_HZ, level, log_mel
 from lipsync.training.clipstore import MEL_PAD_S
 from lipsync.types import Frame, Sound, Track
 
@@ -142,14 +142,15 @@ def slice_sound(sound: Sound, start_s: float, end_s: float) -> Sound:
     return Sound(out, rate, start_s)
 
 
-def slice_mel(sound: Sound, start_s: float, end_s: float) -> np.ndarray:
+def slice_mel(sound: Sound, start_s: float, end_s: float, loudness: float) -> np.ndarray:
     """The log-mel from MEL_PAD_S before `start_s` to as much after `end_s`; silence where there is no sound.
 
     Computed from samples cut at `start_s`, so that frame k lies k/100 s after start_s − MEL_PAD_S to within one
     sample; slicing a mel of the whole file would be off by up to 5 ms.
 
     Args:
-        sound: mono, of the whole file, already levelled.
+        sound: mono, of the whole file.
+        loudness: of the whole file, dB: it is levelled by that.
 
     Returns:
         float32 (T, 80), T = 1 + 100·(end_s − start_s + 2·MEL_PAD_S), rounded.
@@ -158,7 +159,7 @@ def slice_mel(sound: Sound, start_s: float, end_s: float) -> np.ndarray:
     length = 1 + round((end_s - start_s + 2 * MEL_PAD_S) * MEL_RATE_HZ)
     first_s = start_s - MEL_PAD_S - edge_s
     part = slice_sound(sound, first_s, first_s + (length + 2 * _MEL_EDGE) / MEL_RATE_HZ)
-    return log_mel(part)[_MEL_EDGE : _MEL_EDGE + length]
+    return log_mel(level(part, loudness))[_MEL_EDGE : _MEL_EDGE + length]
 
 
 def crop_windows(frames: Iterable[Frame], spans: list[Span], size_px: int) -> Iterator[tuple[Span, np.ndarray]]:

@@ -22,6 +22,7 @@ from lipsync.faces.detect import FaceDetector, open_detector
 
 ENGINES = ("local", "ray")
 _LOOK_EVERY_S = 0.5
+_OTHERS_EVERY = 6  # pictures between two looks for more faces while one is there: a quarter of a second
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,7 +47,7 @@ class Tools:
     @cached_property
     def detector(self) -> FaceDetector:
         """Finds faces."""
-        return self.given_detector or open_detector(self.config.detector)
+        return self.given_detector or open_detector(self.config.detector, others_every=_OTHERS_EVERY)
 
     @cached_property
     def judge(self) -> SyncJudge:
@@ -58,7 +59,11 @@ class Engine(Protocol):
     """Does one task for many items."""
 
     def run(self, task: Callable[[Tools, T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
-        """(place in items, result) of every item, in the order in which they are done."""
+        """(place in items, result) of every item, in the order in which they are done; may be called again."""
+        ...
+
+    def close(self) -> None:
+        """End what was started for it."""
         ...
 
 
@@ -73,31 +78,35 @@ class Alone:
         for place, item in enumerate(items):
             yield place, task(self.tools, item)
 
+    def close(self) -> None:
+        """Nothing was started."""
+
 
 class Processes:
     """Several processes on this machine, which end when this one does, however it ends."""
 
     def __init__(self, tools: Tools, workers: int) -> None:
-        self.tools, self.workers = _portable(tools), workers
+        self.workers = workers
+        context = get_context("spawn")
+        self._stop = context.Event()
+        self._pool = ProcessPoolExecutor(workers, context, _begin, (_portable(tools), os.getpid(), self._stop))
 
     def run(self, task: Callable[[Tools, T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
         """See Engine. Raises DatasetError when a process dies."""
-        context = get_context("spawn")
-        stop = context.Event()
-        count = min(self.workers, len(items))
-        pool = ProcessPoolExecutor(max(1, count), context, _begin, (self.tools, os.getpid(), stop))
         try:
-            places = {pool.submit(_call, task, item): place for place, item in enumerate(items)}
+            places = {self._pool.submit(_call, task, item): place for place, item in enumerate(items)}
             for done in as_completed(places):
                 yield places[done], done.result()
         except BrokenProcessPool as error:
             raise DatasetError(
-                f"one of {count} processes was killed, perhaps for want of memory; run again with fewer --workers: "
-                "what was done is kept"
+                f"one of {self.workers} processes was killed, perhaps for want of memory; run again with fewer "
+                "--workers: what was done is kept"
             ) from error
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """End the processes, and what they are at."""
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
 
 
 class RayCluster:
@@ -110,7 +119,7 @@ class RayCluster:
     """
 
     def __init__(self, tools: Tools, workers: int) -> None:
-        self.tools, self.workers = _portable(tools), workers
+        self.tools, self.workers, self._own = _portable(tools), workers, False
 
     def run(self, task: Callable[[Tools, T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
         """See Engine.
@@ -123,8 +132,8 @@ class RayCluster:
             import ray
         except ImportError as error:
             raise ConfigError("engine 'ray' needs Ray; install it with: pip install 'lipsync[ray]'") from error
-        own = not ray.is_initialized()
-        if own:
+        if not ray.is_initialized():
+            self._own = True
             local = {"num_cpus": self.workers, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
             ray.init(log_to_driver=False, logging_level="ERROR", **({} if os.environ.get("RAY_ADDRESS") else local))
         call = ray.remote(num_cpus=1, max_retries=3)(_call_there)
@@ -146,8 +155,13 @@ class RayCluster:
         finally:
             for reference in waiting:
                 ray.cancel(reference, force=True)
-            if own:
-                ray.shutdown()
+
+    def close(self) -> None:
+        """Leave the cluster that was joined or started here."""
+        if self._own:
+            import ray
+
+            ray.shutdown()
 
 
 def open_engine(name: str, tools: Tools, workers: int) -> Engine:

@@ -19,20 +19,22 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.clips import Dropped
 from data_prep.engine import Tools, open_engine
+from data_prep.inspection import Inspected, inspect_segment
 from data_prep.labels import Labels, label_of
 from data_prep.report import write_report
 from data_prep.segments import Segment, follow_segment, plan_segments
 from data_prep.source import SourceJob, SourceResult, judge_source
 from data_prep.speaker import SyncJudge
 from lipsync.config import PrepareConfig, from_mapping, to_mapping
-from lipsync.errors import ConfigError, DatasetError, MediaError
+from lipsync.errors import ConfigError, DatasetError, MediaError, SpeechError
 from lipsync.faces.detect import FaceDetector
 from lipsync.media import probe
 from lipsync.progress import Progress, Silent
@@ -135,40 +137,45 @@ def _job(path: Path, name: str, content: str, out: Path) -> SourceJob:
 
 
 def _work(jobs: list[SourceJob], tools: Tools, settings: str, progress: Progress, workers: int, engine: str) -> None:
-    """Follow every segment, then judge every file; each finished file is written down at once."""
+    """Follow and inspect every segment, then judge every file; each finished file is written down at once."""
     work = jobs[0].out / "work" if jobs else Path()
-    segments = [s for job in jobs for s in job.segments if not (work / s.cut_id(tools.config)).is_dir()]
-    length_s = sum(segment.length_s for segment in segments)
-    workers = workers or min(os.cpu_count() or 1, math.ceil(length_s / _WORTH_A_WORKER_S))
-    crew = open_engine(engine, tools, max(1, workers))
-    errors: dict[str, str] = {}
-    progress.start("watching footage", max(length_s, 1e-3), "s")
-    at = _Place(progress, segments)
-    tools.reach = at.reach
-    for place, error in crew.run(_follow, [(segment, work) for segment in segments]):
-        at.done(place)
-        if error:
-            errors.setdefault(segments[place].content, error)
-    progress.done(f"{len(segments)} segments")
-    jobs = [replace(job, error=_error(job, errors)) for job in jobs]
-    progress.start("choosing clips", len(jobs), "files")
-    for place, result in crew.run(judge_source, jobs):
-        _write_result(jobs[place].out, settings, result)
-        progress.advance(1, result.source)
-    progress.done()
+    segments = [segment for job in jobs for segment in job.segments]
+    new_s = sum(s.length_s for s in segments if not (work / s.cut_id(tools.config)).is_dir())
+    workers = workers or min(os.cpu_count() or 1, math.ceil(new_s / _WORTH_A_WORKER_S))
+    found: list[list[Inspected] | str] = [[] for _ in segments]
+    with closing(open_engine(engine, tools, max(1, workers))) as crew:
+        progress.start("watching footage", max(sum(s.length_s for s in segments), 1e-3), "s")
+        at = _Place(progress, segments)
+        tools.reach = at.reach
+        for place, result in crew.run(_follow, [(segment, work) for segment in segments]):
+            at.done(place)
+            found[place] = result
+        progress.done(f"{len(segments)} segments")
+        jobs = _inspected(jobs, iter(found))
+        progress.start("choosing clips", len(jobs), "files")
+        for place, result in crew.run(judge_source, jobs):
+            _write_result(jobs[place].out, settings, result)
+            progress.advance(1, result.source)
+        progress.done()
 
 
-def _follow(tools: Tools, item: tuple[Segment, Path]) -> str:
-    """Follow one segment; returns why it cannot be read, '' when it can."""
+def _follow(tools: Tools, item: tuple[Segment, Path]) -> list[Inspected] | str:
+    """Follow one segment and inspect what was cut from it; returns why it cannot be read instead, where it cannot."""
     try:
         follow_segment(item[0], item[1], tools.config, tools.detector, tools.reach)
-    except MediaError as error:
+        return inspect_segment(item[0], item[1], tools)
+    except (MediaError, SpeechError) as error:
         return str(error)
-    return ""
 
 
-def _error(job: SourceJob, errors: Mapping[str, str]) -> str:
-    return job.error or (errors.get(job.segments[0].content, "") if job.segments else "")
+def _inspected(jobs: list[SourceJob], found: Iterator[list[Inspected] | str]) -> list[SourceJob]:
+    """The jobs with what was found in all their segments, in order."""
+    out = []
+    for job in jobs:
+        own = [next(found) for _ in job.segments]
+        error = job.error or next((one for one in own if isinstance(one, str)), "")
+        out.append(replace(job, error=error, inspected=tuple(one for one in own if not isinstance(one, str))))
+    return out
 
 
 class _Place:

@@ -38,7 +38,7 @@ from lipsync.media.picture import Picture
 from lipsync.media.read import read_pictures
 from lipsync.types import Face, Track, VideoInfo
 
-_VERSION = 2  # of what is written to work/; other code that writes other bytes counts it up
+_VERSION = 3  # of what is written to work/; other code that writes other bytes counts it up
 _PICTURES = 640
 _MOST_PICTURES = 2 * _PICTURES  # held at once where a file states its length wrong
 # Settings that neither spans nor windows depend on.

@@ -23,8 +23,10 @@ _GRADUAL_FRAMES, _GRADUAL, _MIX, _LONGEST = 12, 20.0, 0.15, 40
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """uint8 (16, 16, 3) of a picture (H, W, 3): cuts are found by these. Of large ones every fourth row and column."""
-    step = 4 if min(image.shape[:2]) >= 16 * THUMB_PX else 1
-    return cv2.resize(np.ascontiguousarray(image[::step, ::step]), (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
+    height, width = image.shape[:2]
+    if min(height, width) >= 16 * THUMB_PX:
+        image = cv2.resize(image, (-(-width // 4), -(-height // 4)), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:

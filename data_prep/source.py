@@ -1,14 +1,13 @@
 """What was followed of one footage file → its clips: judge speech, sync and windows, choose, write.
 
-Pictures were decoded once, by segments (segments.py); here their spans meet the file's sound. The windows are read
-back from where they were written, as training reads them. Memory: the sound, the landmarks, the windows of one clip.
+Pictures were decoded once, by segments (segments.py), and their windows looked at once (inspection.py); here what was
+found meets the file's sound. Memory: the sound and the landmarks of one file.
 """
 
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,15 @@ from safetensors.numpy import save_file
 
 from data_prep.clips import Dropped, Span, jpeg, slice_mel, slice_sound, uncovered
 from data_prep.engine import Tools
+from data_prep.inspection import Inspected
 from data_prep.listen import sound_flags
 from data_prep.looks import NOT_TOLD, tell_apart
-from data_prep.quality import brightness, clip_score, hidden_reason, sharpness, span_reason, window_reason
+from data_prep.quality import clip_score, span_reason
 from data_prep.segments import Cut, Followed, Segment, read_followed
 from data_prep.sights import judge_pictures, unpack
-from data_prep.speaker import file_sync, judge_curve, silent_rivals
+from data_prep.speaker import file_sync, score_curve, silent_rivals
 from data_prep.voice_activity import voice_activity
-from lipsync.errors import DatasetError, MediaError, NoFaceError, SpeechError
+from lipsync.errors import MediaError, NoFaceError, SpeechError
 from lipsync.media import read_frames, read_sound, write_wav
 from lipsync.speech.features import MEL_RATE_HZ, SILENCE_DB, level, loudness_db, speech_activity
 from lipsync.training.clipstore import ClipRecord
@@ -56,7 +56,8 @@ class SourceResult:
 class SourceJob:
     """One file to be judged: its clips are called `name`_000, `name`_001, … below the dataset folder `out`.
 
-    `error`: why it cannot be read, "" when it can. No segments where there is nothing to be followed.
+    `error`: why it cannot be read, "" when it can. No segments where there is nothing to be followed. `inspected`: of
+    every segment, its spans.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class SourceJob:
     info: VideoInfo | None
     segments: tuple[Segment, ...] = ()
     error: str = ""
+    inspected: tuple[list[Inspected], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class _Candidate:
     """A span that may become a clip: how much of it is speech, and how sound and mouth agree at each lag."""
 
     cut: Cut
+    inspected: Inspected
     person: int
     speech_share: float
     curve: np.ndarray
@@ -105,11 +108,12 @@ def _judge(tools: Tools, job: SourceJob, info: VideoInfo) -> SourceResult:
         parts = _followed(job, tools)
         pictures = [picture for part in parts for picture in part.pictures]
         _describe(parts, info, result)
-        cuts = sorted((c for p in parts for c in p.cuts), key=_order)
+        inspected = [one for found in job.inspected for one in found]
+        cuts = sorted(zip((c for p in parts for c in p.cuts), inspected, strict=True), key=_order)
         if reason := _picture_reason(pictures, tools, result):
             result.dropped = [Dropped(0.0, result.duration_s, reason)]
             cuts = []
-        candidates = _judged(cuts, level(sound), info, tools, result)
+        candidates = _judged(cuts, sound, info, tools, result)
         _write(candidates, sound, info, job.out, tools, result)
         if result.clips and abs(result.offset_frames) >= 1:
             late = "late" if result.offset_frames > 0 else "early"
@@ -127,7 +131,8 @@ def _picture_reason(pictures: Sequence[tuple[float, bytes]], tools: Tools, resul
     return reason
 
 
-def _order(cut: Cut) -> tuple[int, int, float]:
+def _order(item: tuple[Cut, Inspected]) -> tuple[int, int, float]:
+    cut = item[0]
     return cut.span.first, cut.span.last, float(cut.span.pose.translation[0, 0])
 
 
@@ -180,25 +185,28 @@ def _illustrated(dropped: Dropped, pictures: Sequence[tuple[float, bytes]], name
     return Dropped(round(dropped.start_s, 4), round(dropped.end_s, 4), dropped.reason, file)
 
 
-def _judged(cuts: list[Cut], sound: Sound, info: VideoInfo, tools: Tools, result: SourceResult) -> list[_Candidate]:
+def _judged(
+    spans: list[tuple[Cut, Inspected]], sound: Sound, info: VideoInfo, tools: Tools, result: SourceResult
+) -> list[_Candidate]:
     """Drop what does not speak or move; find the file's offset; of faces seen at once keep the one that speaks."""
     config, gap_s = tools.config, 1 / float(info.frame_rate)
     active = voice_activity(sound) if tools.judge.learned else speech_activity(sound)
-    heard = tools.judge.heard(sound)
+    heard = None if all(one.curve is not None for _, one in spans) else tools.judge.heard(level(sound))
+    cuts = [cut for cut, _ in spans]
     reach = round(config.offset_reach_s / gap_s)
     people = tell_apart([(c.looks, c.span.end_s - c.span.start_s, (c.span.first, c.span.last)) for c in cuts])
     _count_people(people, cuts, result)
     found: list[_Candidate] = []
-    for cut, person in zip(cuts, people, strict=True):
-        span = cut.span
+    for (cut, inspected), person in zip(spans, people, strict=True):
+        span, curve = cut.span, inspected.curve
         share = speech_share(active, sound, span.start_s, span.end_s + gap_s)
         reason = _pick_reason(person, config.pick) or span_reason(span, share, config)
         if reason:
             result.dropped.append(Dropped(span.start_s, span.end_s, reason))
         else:
-            windows = partial(read_windows, cut)
-            curve = judge_curve(tools.judge, span, windows, heard, sound.start_s, gap_s, reach)
-            found.append(_Candidate(cut, person, share, curve))
+            if curve is None and heard is not None:
+                curve = score_curve(span, heard, sound.start_s, gap_s, reach)
+            found.append(_Candidate(cut, inspected, person, share, curve))
     losers = silent_rivals([c.span for c in found], [float(c.curve.max()) for c in found])
     found = _without(found, losers, "not speaking", result)
     lengths_s = [c.span.end_s - c.span.start_s + gap_s for c in found]
@@ -238,34 +246,23 @@ def _write(
     candidates: list[_Candidate], sound: Sound, info: VideoInfo, out: Path, tools: Tools, result: SourceResult
 ) -> None:
     """Write the candidates whose windows are sharp, light and moving enough."""
-    gap_s, levelled = 1 / float(info.frame_rate), level(sound)
+    gap_s, loudness = 1 / float(info.frame_rate), loudness_db(sound)
     for candidate in candidates:
-        span, windows = candidate.span, read_windows(candidate.cut)
-        reason = window_reason(windows, tools.config, 1 / gap_s)
-        if not reason and tools.judge.learned:
-            reason = hidden_reason(windows, tools.config)
+        span, reason = candidate.span, candidate.inspected.reason
         if reason:
             result.dropped.append(Dropped(span.start_s, span.end_s, reason))
             continue
         name = f"{result.id}_{len(result.clips):03d}"
-        mel = slice_mel(levelled, span.start_s, span.end_s)
+        mel = slice_mel(sound, span.start_s, span.end_s, loudness)
         own = slice_sound(sound, span.start_s, span.end_s + gap_s)
-        _write_clip(out, name, candidate.cut, windows[len(windows) // 2], mel, own)
+        _write_clip(out, name, candidate, mel, own)
         flags = sound_flags(own, voice_activity(own), tools.config.checks) if tools.judge.learned else ()
-        result.clips.append(_record(name, candidate, windows, info, result, flags))
+        result.clips.append(_record(name, candidate, info, result, flags))
 
 
-def read_windows(cut: Cut) -> np.ndarray:
-    """uint8 (F, S, S, 3), as training will see them. Raises DatasetError when frames are missing."""
-    windows = [frame.image for frame in read_frames(cut.windows)]
-    if len(windows) != cut.span.last - cut.span.first:
-        raise DatasetError(f"{cut.windows}: found {len(windows)} frames; delete {cut.windows.parent}, prepare again")
-    return np.stack(windows)
-
-
-def _write_clip(out: Path, name: str, cut: Cut, middle: np.ndarray, log_mel: np.ndarray, own: Sound) -> None:
+def _write_clip(out: Path, name: str, candidate: _Candidate, log_mel: np.ndarray, own: Sound) -> None:
     """The files of one clip, see clipstore.py; its windows are the file in work/ under a second name."""
-    clips, thumbs, span = out / "clips", out / "thumbs", cut.span
+    clips, thumbs, cut, span = out / "clips", out / "thumbs", candidate.cut, candidate.span
     for made in (clips, thumbs):
         made.mkdir(parents=True, exist_ok=True)
     windows = clips / f"{name}.mp4"
@@ -284,7 +281,7 @@ def _write_clip(out: Path, name: str, cut: Cut, middle: np.ndarray, log_mel: np.
     }
     save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, clips / f"{name}.safetensors")
     write_wav(clips / f"{name}.wav", own)
-    (thumbs / f"{name}.jpg").write_bytes(jpeg(middle))
+    (thumbs / f"{name}.jpg").write_bytes(candidate.inspected.thumbnail)
 
 
 def speech_share(active: np.ndarray, sound: Sound, start_s: float, end_s: float) -> float:
@@ -297,12 +294,11 @@ def speech_share(active: np.ndarray, sound: Sound, start_s: float, end_s: float)
 def _record(
     name: str,
     candidate: _Candidate,
-    windows: np.ndarray,
     info: VideoInfo,
     result: SourceResult,
     flags: tuple[str, ...],
 ) -> ClipRecord:
-    span, sharp = candidate.span, sharpness(windows)
+    span, sharp = candidate.span, candidate.inspected.sharpness
     rate = float(info.frame_rate)
     lag = round(result.offset_frames) + len(candidate.curve) // 2
     return ClipRecord(
@@ -319,7 +315,7 @@ def _record(
         sharpness=round(sharp, 2),
         yaw_deg=round(float(np.median(span.pose.yaw_deg)), 1),
         pitch_deg=round(float(np.median(span.pose.pitch_deg)), 1),
-        brightness=round(brightness(windows), 1),
+        brightness=round(candidate.inspected.brightness, 1),
         speech_share=round(candidate.speech_share, 3),
         score=round(clip_score(span, sharp, candidate.speech_share, flags), 3),
         flags=flags,

@@ -14,7 +14,7 @@ sound drifts, and no one correction helps.
 Source: Chung & Zisserman 2016 search the same way, with an embedding distance in place of the correlation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -271,21 +271,6 @@ def silent_rivals(spans: Sequence[Span], scores: Sequence[float]) -> set[int]:
 def _same_time(a: Span, b: Span) -> bool:
     shared = min(a.last, b.last) - max(a.first, b.first)
     return shared > _SAME_TIME_SHARE * min(a.last - a.first, b.last - b.first)
-
-
-def judge_curve(
-    judge: SyncJudge,
-    span: Span,
-    windows: Callable[[], np.ndarray],
-    heard: np.ndarray,
-    heard_start_s: float,
-    gap_s: float,
-    reach: int,
-) -> np.ndarray:
-    """score(k) for k = −reach…reach by any judge; `windows` is asked for the span's windows where pixels are judged."""
-    if isinstance(judge, LipJudge):
-        return judge.curve(span, windows(), heard, heard_start_s, gap_s, reach)
-    return score_curve(span, heard, heard_start_s, gap_s, reach)
 
 
 def open_judge(base: str = DEFAULT_BASE) -> SyncJudge:

@@ -140,7 +140,8 @@ def hold(picture: Picture, x_px: float, y_px: float, side_px: float, shown: np.n
     part = shown[top:bottom, left:right] if whole and shown is not None else picture.patch((left, top, right, bottom))
     shrink = min(1.0, HELD_PX / max(rows, columns))
     size = (max(1, round(columns * shrink)), max(1, round(rows * shrink)))
-    image = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if shrink < 1 else part
+    how = cv2.INTER_LINEAR if shrink > 0.5 else cv2.INTER_AREA  # alike there, in a quarter of the time
+    image = cv2.resize(part, size, interpolation=how) if shrink < 1 else part
     x, y = columns / size[0], rows / size[1]
     return Held(image, np.array([[x, 0, left + (x - 1) / 2], [0, y, top + (y - 1) / 2]]), edges)
 

@@ -47,10 +47,20 @@ class FaceDetector(Protocol):
         ...
 
 
-def open_detector(name: str = "mediapipe", device: str = "cpu", look: bool = False) -> FaceDetector:
-    """The detector of that name; `look`: it also sees whether a mouth is hidden. Raises ConfigError: unknown name."""
+def open_detector(
+    name: str = "mediapipe", device: str = "cpu", look: bool = False, others_every: int = 1
+) -> FaceDetector:
+    """The detector of that name.
+
+    Args:
+        look: it also sees whether a mouth is hidden.
+        others_every: while one face is there, others are looked for every so many pictures (MediaPipe's alone).
+
+    Raises:
+        ConfigError: no detector is called so.
+    """
     if name == "mediapipe":
-        return MediapipeDetector(look=look)
+        return MediapipeDetector(look=look, others_every=others_every)
     if name == "face-alignment":
         return FaceAlignmentDetector(device)
     raise ConfigError(f"no face detector is called {name!r}; there are: {', '.join(DETECTORS)}")
@@ -82,11 +92,15 @@ def quiet_native_log() -> Iterator[None]:
 class MediapipeDetector:
     """MediaPipe's face mesh, with its full-range detector for faces that are small in the picture.
 
-    Both models travel inside the mediapipe wheel: nothing is fetched.
+    Its models travel inside the mediapipe wheel: nothing is fetched.
+
+    The mesh for several faces runs its face finder on every picture, which is two fifths of its time. With
+    `others_every` above 1 a lone face is followed by a mesh for one, which finds the same points; every so many
+    pictures the finder looks whether it is still alone, and once others were away for as many it is again.
     """
 
-    def __init__(self, most_faces: int = 4, look: bool = False) -> None:
-        self.look, self.pictures = look, 0
+    def __init__(self, most_faces: int = 4, look: bool = False, others_every: int = 1) -> None:
+        self.look, self.pictures, self.others_every = look, 0, others_every
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet_native_log():
@@ -96,22 +110,29 @@ class MediapipeDetector:
             self._video = face_mesh.FaceMesh(max_num_faces=most_faces, refine_landmarks=True)
             self._still = face_mesh.FaceMesh(True, 1, refine_landmarks=True, min_detection_confidence=0.3)
             self._far = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
-            for model in (self._video, self._still, self._far):
+            models = [self._video, self._still, self._far]
+            if others_every > 1:
+                self._one = face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True)
+                self._near = face_detection.FaceDetection(model_selection=0, min_detection_confidence=0.5)
+                models += [self._one, self._near]
+            for model in models:
                 model.process(BLANK)
-        self._met_face = False
+        self._met_face, self._alone, self._since = False, others_every > 1, 0
 
     def reset(self) -> None:
         """Forget the faces of the last picture."""
         with quiet_native_log():
-            self._video.reset()
-            self._video.process(BLANK)
+            for model in [self._video] if self.others_every == 1 else [self._video, self._one]:
+                model.reset()
+                model.process(BLANK)
         self._met_face, self.pictures = False, 0
+        self._alone, self._since = self.others_every > 1, 0
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """All faces, largest first."""
         height, width = image.shape[:2]
         with contextlib.nullcontext() if self._met_face else quiet_native_log():  # it speaks again at the first face
-            found = self._video.process(image).multi_face_landmarks or []
+            found = self._meshes(image)
         self._met_face = self._met_face or bool(found)
         faces = [_mesh_face(mesh, width, height) for mesh in found]
         faces = _by_size(faces or self._detect_far(image))
@@ -121,6 +142,20 @@ class MediapipeDetector:
         from lipsync.faces.occlusion import look_at_mouth
 
         return [look_at_mouth(face, image) for face in faces[:2]] + faces[2:]
+
+    def _meshes(self, image: np.ndarray) -> list:
+        """Faces that are large in the picture, by the mesh for one face or the one for several; see the class."""
+        if self._alone and self._since % self.others_every == 0:
+            self._alone = len(self._near.process(image).detections or []) <= 1
+            if not self._alone:
+                self._since = 0
+                self._video.process(BLANK)  # what it remembers is out of date
+        found = (self._one if self._alone else self._video).process(image).multi_face_landmarks or []
+        self._since = 0 if not self._alone and len(found) > 1 else self._since + 1
+        if self.others_every > 1 and not self._alone and self._since >= self.others_every:
+            self._alone, self._since = True, 0
+            self._one.process(BLANK)
+        return found
 
     def _detect_far(self, image: np.ndarray) -> list[Face]:
         """Small faces: find the box first, then run the mesh on an enlarged square around it."""

@@ -191,12 +191,12 @@ def gated_loudness_db(levels_db: np.ndarray) -> float:
     return float(10 * np.log10(loud.mean()))
 
 
-def level(sound: Sound) -> Sound:
+def level(sound: Sound, loudness: float | None = None) -> Sound:
     """The same sound at SPEECH_LEVEL_DB; silence stays as it is, and the gain is at most MAX_GAIN_DB.
 
-    For features, not for the ear: peaks may pass full scale.
+    For features, not for the ear: peaks may pass full scale. `loudness`: of the whole where this is a part, in dB.
     """
-    loudness = loudness_db(sound)
+    loudness = loudness_db(sound) if loudness is None else loudness
     if not np.isfinite(loudness):
         return sound
     gain_db = min(SPEECH_LEVEL_DB - loudness, MAX_GAIN_DB)

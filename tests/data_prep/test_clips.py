@@ -4,7 +4,7 @@ import pytest
 from data_prep.clips import crop_windows, cut_spans, runs, slice_mel, slice_sound, uncovered
 from lipsync.config import PrepareConfig
 from lipsync.faces.template import HEAD
-from lipsync.speech.features import MEL_RATE_HZ, MEL_SILENCE, log_mel
+from lipsync.speech.features import MEL_RATE_HZ, MEL_SILENCE, SPEECH_LEVEL_DB, log_mel
 from lipsync.training.clipstore import MEL_PAD_S
 from lipsync.types import Face, Frame, Sound, Track
 
@@ -82,7 +82,7 @@ def test_the_mel_of_a_clip_starts_exactly_where_it_should(start_s):
     rate, sound_start_s, click_s = 16000, 0.013, 0.3
     samples = np.zeros(5 * rate, np.float32)
     samples[round((start_s + click_s - sound_start_s) * rate)] = 1.0
-    mel = slice_mel(Sound(samples, rate, sound_start_s), start_s, start_s + 1.2)
+    mel = slice_mel(Sound(samples, rate, sound_start_s), start_s, start_s + 1.2, SPEECH_LEVEL_DB)
     assert mel.shape == (1 + round((1.2 + 2 * MEL_PAD_S) * MEL_RATE_HZ), 80)
     energy = (mel - MEL_SILENCE).sum(1)
     centre = (energy * np.arange(len(mel))).sum() / energy.sum() / MEL_RATE_HZ
@@ -91,13 +91,13 @@ def test_the_mel_of_a_clip_starts_exactly_where_it_should(start_s):
 
 def test_the_mel_of_a_clip_is_that_of_the_whole_sound_where_their_frames_meet():
     sound = Sound(np.random.default_rng(0).standard_normal(48000).astype(np.float32) * 0.1, 16000)
-    part = slice_mel(sound, 1.0, 2.0)
+    part = slice_mel(sound, 1.0, 2.0, SPEECH_LEVEL_DB)
     np.testing.assert_allclose(part, log_mel(sound)[50:251], atol=1e-5)
 
 
 def test_the_mel_before_and_after_the_sound_is_silence():
     sound = Sound(np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1, 16000)
-    mel = slice_mel(sound, 0.0, 1.0)
+    mel = slice_mel(sound, 0.0, 1.0, SPEECH_LEVEL_DB)
     quiet = np.abs(mel - MEL_SILENCE).max(1) < 1e-5
     assert quiet[:48].all() and quiet[-47:].all() and not quiet[51:149].any()
 

@@ -3,7 +3,7 @@ import planted_faces as planted
 import pytest
 
 from data_prep.clips import Span
-from data_prep.speaker import EnergyJudge, LipJudge, file_sync, judge_curve, score_curve, silent_rivals
+from data_prep.speaker import EnergyJudge, LipJudge, file_sync, score_curve, silent_rivals
 from lipsync.faces.align import MOUTH, HeadPose
 from lipsync.faces.template import HEAD
 from lipsync.model.judge import Judge, JudgeConfig
@@ -131,7 +131,7 @@ def test_the_judge_of_lips_gives_a_value_for_every_frame_of_lag_and_none_for_too
     for rate in (25, 50):
         span = span_of(planted.mouth_course(100 / rate, 1), rate=rate)
         reach = round(0.48 * rate)
-        curve = judge_curve(lips, span, lambda: windows, lips.heard(sound), 0.0, 1 / rate, reach)
+        curve = lips.curve(span, windows, lips.heard(sound), 0.0, 1 / rate, reach)
         assert curve.shape == (2 * reach + 1,) and np.isfinite(curve).all() and np.ptp(curve) > 0
     short = span_of(planted.mouth_course(0.4, 1))
-    assert (judge_curve(lips, short, lambda: windows[:10], lips.heard(sound), 0.0, 0.04, 12) == -1).all()
+    assert (lips.curve(short, windows[:10], lips.heard(sound), 0.0, 0.04, 12) == -1).all()
