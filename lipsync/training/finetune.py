@@ -12,18 +12,19 @@ out; the step that does best on it is kept (see person.py), and step 0, the base
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lipsync.config import FinetuneConfig, to_mapping
 from lipsync.consent import Consent
-from lipsync.errors import CheckpointError, ConsentError
+from lipsync.errors import CheckpointError, ConsentError, LipsyncError
 from lipsync.model.base import DEFAULT_BASE, Base, load_base
 from lipsync.model.lora import Adapter, save_adapter
 from lipsync.progress import Progress, Silent
@@ -39,7 +40,7 @@ from lipsync.training.person_setup import (
     usable_clips,
 )
 from lipsync.training.references import choose_references
-from lipsync.training.watch import write_samples
+from lipsync.training.watch import keep_base_performance, write_samples
 
 SHAPE_CARD = {
     "own_correlation": "opening_correlation",
@@ -138,7 +139,8 @@ def finetune(
     references = choose_references(train_clips, config.references) if config.references else {}
     weights = dict(shape.weights)
     style = weights.pop("style")
-    save_adapter(out, Adapter(pixel.weights, weights, style, config.lora, notes, references))
+    with _room_for(out):
+        save_adapter(out, Adapter(pixel.weights, weights, style, config.lora, notes, references))
     return result
 
 
@@ -263,18 +265,13 @@ def _loop(config: FinetuneConfig, part: str) -> LoopConfig:
 
 def _show_samples(task: PersonPixels, run: Path, resume: bool) -> Callable[[TrainState], None]:
     """What is called after each evaluation: the base's performance of the line is kept for the runs that resume."""
-    kept = run / "samples" / "base.npy"
-    before: list[np.ndarray] = [np.load(kept)] if resume and kept.is_file() else []
 
     def show(state: TrainState) -> None:
         if task.performed is None or task.scored is None:
             return
-        if not before:
-            before.append(task.performed)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.save(kept, task.performed)
+        before = keep_base_performance(run, task.performed, anew=not resume and not state.step)
         rate = 1 / task.held_puppets[0].gap_s
-        write_samples(run, state.step, before[0], task.performed, rate, task.scored.lines[0].sound)
+        write_samples(run, state.step, before, task.performed, rate, task.scored.lines[0].sound)
 
     return show
 
@@ -305,7 +302,8 @@ def _run(
         if on_evaluate:
             on_evaluate(TrainState())
         evaluations = planned_evaluations(config, run.name, time.monotonic() - began)
-        task.export(best)
+        with _room_for(best):
+            task.export(best)
         _write_json(before_file, before)
         plan = {"steps": loop.steps or planned_steps(config, run.name, probe_step_s(task)), "evaluations": evaluations}
         _write_json(plan_file, plan)
@@ -334,8 +332,19 @@ def _run(
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
     part = path.with_suffix(".part")
+    with _room_for(path):
+        try:
+            part.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Around what writes a file: where there is no room, it says what can be done."""
     try:
-        part.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        yield
+    except (OSError, SafetensorError) as error:
+        what = f"{path} could not be written ({error}): make room on the disk, then go on with --resume"
+        raise LipsyncError(what) from error

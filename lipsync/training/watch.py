@@ -1,6 +1,7 @@
 """What a run shows while it learns: samples of one fixed line of somebody else, and the curves of its log.
 
 RUN/samples/step_000200.png   eight moments of the line: above the base, below the person as learned so far
+RUN/samples/base.npy          the base's performance of it, for runs that are resumed
 RUN/samples/latest.mp4        the same as a video with its sound, base on the left
 RUN/{shape,pixel}/log.jsonl   a row for each logged step and each evaluation (`held_out_…`)
 """
@@ -19,6 +20,30 @@ from lipsync.types import Sound
 
 SAMPLES, LATEST = "samples", "latest.mp4"
 MOMENTS, ZOOM = 8, 2
+
+
+def keep_base_performance(run: Path, performed: np.ndarray, anew: bool) -> np.ndarray:
+    """The base's performance of the line, uint8 (N, S, S, 3): what was kept, or, `anew` or with nothing kept, this one.
+
+    Raises:
+        LipsyncError: it cannot be written.
+    """
+    kept = run / SAMPLES / "base.npy"
+    if kept.is_file() and not anew:
+        return np.load(kept)
+    part = kept.with_suffix(".part")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.save(file, performed)
+        os.replace(part, kept)
+    except OSError as error:
+        raise LipsyncError(
+            f"{kept} could not be written ({error}): make room on the disk, then go on with --resume"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return performed
 
 
 def write_samples(run: Path, step: int, base: np.ndarray, learned: np.ndarray, frame_rate: float, sound: Sound) -> Path:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,6 +191,32 @@ def test_a_full_disk_stops_it_and_it_goes_on_when_there_is_room(learned, dataset
         finetune(dataset, out, config=CONFIG, consent=CONSENT, device="cpu")
     assert not list(run.rglob("*.part"))
     room["left"] = 99
+    finetune(dataset, out, config=CONFIG, consent=CONSENT, device="cpu", resume=True)
+    same(out, learned[0])
+
+
+@pytest.mark.parametrize(
+    ("writer", "gone", "named"),
+    [
+        ("lipsync.training.finetune.save_adapter", (), "a.safetensors"),
+        ("lipsync.training.person.save_file", ("shape", "pixel"), "best.safetensors"),
+        ("lipsync.training.watch.np.save", ("pixel", "samples"), "base.npy"),
+    ],
+)
+def test_a_full_disk_is_named_whatever_is_written(learned, dataset, tmp_path, monkeypatch, writer, gone, named):
+    out = tmp_path / "a.safetensors"
+    shutil.copytree(run_folder(learned[0]), run_folder(out))
+    for part in gone:
+        shutil.rmtree(run_folder(out) / part)
+
+    def no_room(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, no_room)
+        with pytest.raises(LipsyncError, match=rf"{named}.*No space left.*--resume"):
+            finetune(dataset, out, config=CONFIG, consent=CONSENT, device="cpu", resume=True)
+    assert not list(run_folder(out).rglob("*.part")) and not out.exists()
     finetune(dataset, out, config=CONFIG, consent=CONSENT, device="cpu", resume=True)
     same(out, learned[0])
 
