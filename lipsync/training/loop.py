@@ -114,7 +114,7 @@ def train(
         on_evaluate: called after each evaluation with the averaged weights in the model: to show samples.
 
     Raises:
-        LipsyncError: a loss was not finite (names step and clips), or the state could not be written (disk full).
+        LipsyncError: a loss or gradient is not finite (names step and clips), or there is no room for the state.
         CheckpointError: nothing to resume from, or the state is of another model.
     """
     progress = progress or Silent()
@@ -222,10 +222,7 @@ class _Loop:
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         result = self.task.step(rng)
-        if not torch.isfinite(result.loss):
-            raise LipsyncError(
-                f"the loss is {float(result.loss.detach())} at step {step}; clips: {', '.join(result.clips)}"
-            )
+        _check_finite("loss", result.loss, step, result)
         result.loss.backward()
         return result
 
@@ -236,7 +233,8 @@ class _Loop:
             group["lr"] = self.config.learning_rate * schedule(state.step, state.steps, self.config.warmup_steps)
         result = self._gradients(self.rng(state.step), state.step)
         self.processes.average(p.grad for p in self.weights.values())
-        nn.utils.clip_grad_norm_(list(self.weights.values()), self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(list(self.weights.values()), self.config.clip_norm)
+        _check_finite("gradient", norm, state.step, result)  # it would spoil every weight, and the state that is kept
         self.optimizer.step()
         keep = min(self.config.ema_decay, (1 + state.step) / (10 + state.step))
         with torch.no_grad():
@@ -337,6 +335,11 @@ class _Loop:
         part = path.with_suffix(".part")
         part.write_text("".join(kept))
         part.replace(path)
+
+
+def _check_finite(name: str, value: Tensor, step: int, result: StepResult) -> None:
+    if not torch.isfinite(value):
+        raise LipsyncError(f"the {name} is {float(value.detach())} at step {step}; clips: {', '.join(result.clips)}")
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:

@@ -19,17 +19,18 @@ LOOP = LoopConfig(minutes=5, steps=40, learning_rate=0.05, warmup_steps=5, evalu
 class Line:
     """Fit y = 3x − 1 with a little dropout, so that torch's own generator matters too."""
 
-    def __init__(self, spoil_at: int = -1):
+    def __init__(self, spoil_at: int = -1, only_gradient: bool = False):
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.2), nn.Linear(8, 1))
-        self.calls, self.spoil_at = 0, spoil_at
+        self.calls, self.spoil_at, self.only_gradient = 0, spoil_at, only_gradient
 
     def step(self, rng):
         x = torch.from_numpy(rng.uniform(-1, 1, (16, 1))).float()
         loss = (self.model(x) - (3 * x - 1)).square().mean()
         self.calls += 1
         if self.calls == self.spoil_at:
-            loss = loss * math.nan
+            # the root of nothing is a number, its slope is none
+            loss = loss + (0 * self.model[0].weight).sum().sqrt() if self.only_gradient else loss * math.nan
         return StepResult(loss, {}, ["clip_a", "clip_b"])
 
     def evaluate(self):
@@ -76,6 +77,13 @@ def test_resuming_gives_the_same_weights_as_not_stopping(tmp_path):
     assert a.keys() == b.keys() and any(k.startswith("optimizer.exp_avg_sq") for k in a)
     for name in a:
         torch.testing.assert_close(a[name], b[name], rtol=0, atol=0)
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_spoils_the_weights(tmp_path):
+    task = Line(spoil_at=7, only_gradient=True)
+    with pytest.raises(LipsyncError, match=r"gradient is nan at step 6; clips: clip_a, clip_b"):
+        train(task, LOOP, tmp_path)
+    assert all(torch.isfinite(p).all() for p in task.model.parameters())
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_clips(tmp_path):
