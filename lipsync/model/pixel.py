@@ -50,6 +50,7 @@ class PixelModelConfig:
     references: int = 2
     mask_top_px: int = 12
     mask_side_px: int = 6
+    detail: float = 0.0  # how much of the detail's strength sampling gives back: measured at the end of training
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from lipsync.training.lines import line_clips, read_lines
 from lipsync.training.loop import LoopConfig, TrainState, begun, train
 from lipsync.training.packed import load_any
 from lipsync.training.parallel import current
-from lipsync.training.pixel_task import LipReader, PixelTask, PixelTaskConfig
+from lipsync.training.pixel_task import LipReader, PixelTask, PixelTaskConfig, detail_for
 from lipsync.training.shape_task import ShapeTask, ShapeTaskConfig, fit_shape_space, shape_clips
 from lipsync.training.windows import WindowTaskConfig, load_windows
 
@@ -181,7 +181,14 @@ def pretrain_pixel(
         cv2.imwrite(str(run / "pixel" / f"sheet_{state.step:06d}.png"), task.sheet()[:, :, ::-1])
 
     progress = progress or Silent()
-    return train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress, on_evaluate=show)
+    state = train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress, on_evaluate=show)
+    if current().first:
+        best = load_model(run / "pixel" / "best.safetensors", "pixel", device)
+        best.config = replace(best.config, detail=0.0)
+        best.config = replace(best.config, detail=detail_for(best, loaded[0]))
+        save_model(run / "pixel" / "best.safetensors", best, "pixel")
+    current().wait()
+    return state
 
 
 def pretrain(

@@ -55,7 +55,7 @@ class _Knows(torch.nn.Module):
 
     def __init__(self, mean: float, spread: float) -> None:
         super().__init__()
-        self.mean, self.spread = mean, spread
+        self.mean, self.spread, self.config = mean, spread, TINY
 
     def forward(self, x_t, t, batch):
         t = t.view(-1, 1, 1, 1, 1)
