@@ -1,13 +1,13 @@
 """What was followed of one footage file → its clips: judge speech, sync and windows, choose, write.
 
 Pictures were decoded once, by segments (segments.py), and their windows looked at once (inspection.py); here what was
-found meets the file's sound. Memory: the sound and the landmarks of one file.
+found of all of them is put together. Memory: the landmarks of one file, the sound of one clip.
 """
 
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from data_prep.clips import Dropped, Span, jpeg, slice_mel, slice_sound, uncovered
 from data_prep.engine import Tools
-from data_prep.inspection import Inspected
+from data_prep.inspection import Inspected, file_loudness_db, speech_share
 from data_prep.listen import sound_flags
 from data_prep.looks import NOT_TOLD, tell_apart
 from data_prep.quality import clip_score, span_reason
@@ -25,10 +25,11 @@ from data_prep.speaker import file_sync, score_curve, silent_rivals
 from data_prep.voice_activity import voice_activity
 from lipsync.errors import MediaError, NoFaceError, SpeechError
 from lipsync.media import read_frames, read_sound, write_wav
-from lipsync.speech.features import MEL_RATE_HZ, SILENCE_DB, level, loudness_db, speech_activity
-from lipsync.training.clipstore import ClipRecord
+from lipsync.speech.features import SAMPLE_RATE_HZ, SILENCE_DB, level, speech_activity
+from lipsync.training.clipstore import MEL_PAD_S, ClipRecord
 from lipsync.types import Sound, VideoInfo
 
+_SOUND_EDGE_S = MEL_PAD_S + 0.1  # of sound read before and after a clip
 _LONG_GAP_S = 0.5  # shorter times without a face between tracks are not listed
 _LOST_S = 1.0  # pictures that end this much before the stated length say that the file breaks off
 _SAME_PERSON_OFTEN = 0.05  # of a file's time: who is seen less is not counted among its people
@@ -98,10 +99,10 @@ def judge_source(tools: Tools, job: SourceJob) -> SourceResult:
 def _judge(tools: Tools, job: SourceJob, info: VideoInfo) -> SourceResult:
     rate = round(float(info.frame_rate), 4)
     result = SourceResult(job.path.name, info.duration_s, [], [], job.name, rate, info.width, info.height)
-    sound = None if info.is_still else read_sound(job.path, tolerant=True)
-    reason = "a picture, not a video" if info.is_still else _sound_reason(sound)
+    loudness = file_loudness_db(job.path, job.segments[0].content) if job.segments else None
+    reason = "a picture, not a video" if info.is_still else _sound_reason(loudness)
     pictures: list[tuple[float, bytes]] = []
-    if reason or sound is None:
+    if reason or loudness is None:
         pictures = [(info.duration_s / 2, jpeg(f.image)) for f in _first(job.path)]
         result.dropped.append(Dropped(0.0, info.duration_s, reason))
     else:
@@ -113,8 +114,8 @@ def _judge(tools: Tools, job: SourceJob, info: VideoInfo) -> SourceResult:
         if reason := _picture_reason(pictures, tools, result):
             result.dropped = [Dropped(0.0, result.duration_s, reason)]
             cuts = []
-        candidates = _judged(cuts, sound, info, tools, result)
-        _write(candidates, sound, info, job.out, tools, result)
+        candidates = _judged(cuts, info, tools, result)
+        _write(candidates, loudness, info, job.out, tools, result)
         if result.clips and abs(result.offset_frames) >= 1:
             late = "late" if result.offset_frames > 0 else "early"
             result.warnings.append(f"its sound comes {abs(result.offset_frames):.1f} frames {late}; corrected")
@@ -142,10 +143,10 @@ def _first(path: Path) -> Iterator:
         return
 
 
-def _sound_reason(sound: Sound | None) -> str:
-    if sound is None or not len(sound.samples):
+def _sound_reason(loudness: float | None) -> str:
+    if loudness is None:
         return "no sound"
-    return "silent sound" if loudness_db(sound) <= SILENCE_DB else ""
+    return "silent sound" if loudness <= SILENCE_DB else ""
 
 
 def _followed(job: SourceJob, tools: Tools) -> list[Followed]:
@@ -186,26 +187,21 @@ def _illustrated(dropped: Dropped, pictures: Sequence[tuple[float, bytes]], name
 
 
 def _judged(
-    spans: list[tuple[Cut, Inspected]], sound: Sound, info: VideoInfo, tools: Tools, result: SourceResult
+    spans: list[tuple[Cut, Inspected]], info: VideoInfo, tools: Tools, result: SourceResult
 ) -> list[_Candidate]:
     """Drop what does not speak or move; find the file's offset; of faces seen at once keep the one that speaks."""
     config, gap_s = tools.config, 1 / float(info.frame_rate)
-    active = voice_activity(sound) if tools.judge.learned else speech_activity(sound)
-    heard = None if all(one.curve is not None for _, one in spans) else tools.judge.heard(level(sound))
+    spans = spans if all(one.curve is not None for _, one in spans) else _judged_whole(spans, info, tools)
     cuts = [cut for cut, _ in spans]
-    reach = round(config.offset_reach_s / gap_s)
     people = tell_apart([(c.looks, c.span.end_s - c.span.start_s, (c.span.first, c.span.last)) for c in cuts])
     _count_people(people, cuts, result)
     found: list[_Candidate] = []
     for (cut, inspected), person in zip(spans, people, strict=True):
-        span, curve = cut.span, inspected.curve
-        share = speech_share(active, sound, span.start_s, span.end_s + gap_s)
+        span, share, curve = cut.span, inspected.speech_share or 0.0, inspected.curve
         reason = _pick_reason(person, config.pick) or span_reason(span, share, config)
-        if reason:
+        if reason or curve is None:
             result.dropped.append(Dropped(span.start_s, span.end_s, reason))
         else:
-            if curve is None and heard is not None:
-                curve = score_curve(span, heard, sound.start_s, gap_s, reach)
             found.append(_Candidate(cut, inspected, person, share, curve))
     losers = silent_rivals([c.span for c in found], [float(c.curve.max()) for c in found])
     found = _without(found, losers, "not speaking", result)
@@ -214,6 +210,19 @@ def _judged(
     sync = file_sync([c.curve for c in found], lengths_s, tools.judge, config.checks.most_drift_frames, shares)
     result.offset_frames, result.offset_score = sync.offset_frames, round(sync.score, 3)
     return _without(found, sync.apart, sync.reason, result)
+
+
+def _judged_whole(spans: list[tuple[Cut, Inspected]], info: VideoInfo, tools: Tools) -> list[tuple[Cut, Inspected]]:
+    """The same with what a judge that sees no pixels makes of the sound of the whole file."""
+    sound = level(read_sound(info.path, tolerant=True) or Sound(np.zeros(1, np.float32), SAMPLE_RATE_HZ))
+    active = voice_activity(sound) if tools.judge.learned else speech_activity(sound)
+    heard, gap_s = tools.judge.heard(sound), 1 / float(info.frame_rate)
+    reach, out = round(tools.config.offset_reach_s / gap_s), []
+    for cut, one in spans:
+        share = speech_share(active, sound, cut.span.start_s, cut.span.end_s + gap_s)
+        curve = score_curve(cut.span, heard, sound.start_s, gap_s, reach)
+        out.append((cut, replace(one, curve=curve, speech_share=share)))
+    return out
 
 
 def _without(
@@ -243,21 +252,29 @@ def _count_people(people: Sequence[int], cuts: Sequence[Cut], result: SourceResu
 
 
 def _write(
-    candidates: list[_Candidate], sound: Sound, info: VideoInfo, out: Path, tools: Tools, result: SourceResult
+    candidates: list[_Candidate], loudness: float, info: VideoInfo, out: Path, tools: Tools, result: SourceResult
 ) -> None:
     """Write the candidates whose windows are sharp, light and moving enough."""
-    gap_s, loudness = 1 / float(info.frame_rate), loudness_db(sound)
+    gap_s = 1 / float(info.frame_rate)
     for candidate in candidates:
         span, reason = candidate.span, candidate.inspected.reason
         if reason:
             result.dropped.append(Dropped(span.start_s, span.end_s, reason))
             continue
         name = f"{result.id}_{len(result.clips):03d}"
+        sound = _sound_around(info, span.start_s, span.end_s + gap_s)
         mel = slice_mel(sound, span.start_s, span.end_s, loudness)
         own = slice_sound(sound, span.start_s, span.end_s + gap_s)
         _write_clip(out, name, candidate, mel, own)
         flags = sound_flags(own, voice_activity(own), tools.config.checks) if tools.judge.learned else ()
         result.clips.append(_record(name, candidate, info, result, flags))
+
+
+def _sound_around(info: VideoInfo, start_s: float, end_s: float) -> Sound:
+    """The sound of a stretch and of what a mel needs around it; silence where there is none."""
+    first_s = start_s - _SOUND_EDGE_S if start_s > _SOUND_EDGE_S else None
+    sound = read_sound(info.path, start_s=first_s, end_s=end_s + _SOUND_EDGE_S, tolerant=True)
+    return sound or Sound(np.zeros(0, np.float32), SAMPLE_RATE_HZ, start_s)
 
 
 def _write_clip(out: Path, name: str, candidate: _Candidate, log_mel: np.ndarray, own: Sound) -> None:
@@ -282,13 +299,6 @@ def _write_clip(out: Path, name: str, candidate: _Candidate, log_mel: np.ndarray
     save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, clips / f"{name}.safetensors")
     write_wav(clips / f"{name}.wav", own)
     (thumbs / f"{name}.jpg").write_bytes(candidate.inspected.thumbnail)
-
-
-def speech_share(active: np.ndarray, sound: Sound, start_s: float, end_s: float) -> float:
-    """Share of the time from start_s to end_s in which something is said; `active` is of the whole sound."""
-    first, last = (max(0, round((t - sound.start_s) * MEL_RATE_HZ)) for t in (start_s, end_s))
-    wanted = max(1, round((end_s - start_s) * MEL_RATE_HZ))
-    return float(active[first:last].sum() / wanted)
 
 
 def _record(

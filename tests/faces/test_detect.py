@@ -37,6 +37,19 @@ def test_a_small_face_in_a_large_picture_is_found(actor_frames):
     assert faces and 1200 < faces[0].landmarks[:, 0].mean() < 1328 and 400 < faces[0].landmarks[:, 1].mean() < 528
 
 
+def test_a_lone_face_is_found_as_among_several_and_a_second_one_soon_after_it_comes(actor_frames):
+    several, lone = open_detector(), open_detector(others_every=3)
+    alone = [np.concatenate([f.image, np.full_like(f.image, 90)], 1) for f in actor_frames[:6]]
+    both = [np.concatenate([f.image, f.image[:, ::-1]], 1) for f in actor_frames[:5]]
+    for image in alone:
+        (expected,), (found,) = several.detect(image), lone.detect(image)
+        np.testing.assert_array_equal(found.landmarks, expected.landmarks)
+    counts = [len(lone.detect(image)) for image in both]
+    assert counts[-1] == 2 and counts.index(2) < 3 and sorted(counts) == counts
+    after = [len(lone.detect(image)) for image in alone]
+    assert after[-1] == 1 and lone._alone
+
+
 def test_no_face_is_an_empty_list_not_an_error():
     assert open_detector().detect(np.full((200, 300, 3), 120, np.uint8)) == []
 
