@@ -259,7 +259,8 @@ class Decoder(nn.Module):
             x_frames, known[-1][:, some], tokens, known_tokens[:, some], told.known[:, some], usable[:, some]
         ).flatten(0, 1)
         fine = F.pixel_shuffle(self.head(F.silu(x)), 2)
-        fine = self.join(torch.cat([fine, moved.to(fine.dtype)], dim=1))
+        side = [part.contiguous(memory_format=torch.channels_last) for part in (fine, moved.to(fine.dtype))]
+        fine = self.join(torch.cat(side, dim=1))
         return self.out(F.silu(fine)).float() + moved
 
 

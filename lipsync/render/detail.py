@@ -36,6 +36,7 @@ _TURNS = 4  # frames in which one close-up takes over from another
 _LIGHTS = (0.75, 1.35)
 _BETTER = 1.25  # another close-up must be this much nearer to take over
 _GHOST_LEVELS = 20.0  # beside the lips: a difference of this much at low frequency is no longer the person's skin
+_ROOM_PX, _LEAST_PX = 12.0, 48.0  # of the part in which dense flow is looked for: around the zone, and its sides
 _MOST_TEAR = 1.0  # a change of the field by this much a pixel takes most of the weight away
 
 
@@ -134,7 +135,8 @@ class DetailMover:
         field = self._refine(made, true, self._between(new, old), zone, _OWN)
         low_there, low_made = self._carried(low_pass(true), field), low_pass(made)
         weight = self._weight(low_made, low_there, field)
-        zone *= self._trusted(low_made, low_there, new)
+        old_lips = self._carried(soft_hulls([old[OUTER_LIP]], size, size / 32, size / 64), field)
+        zone *= np.maximum(self._trusted(low_made, low_there, new), old_lips)
         inside = soft_hulls([new[INNER_LIP]], size, size / 64, size / 96)
         old_inside = self._carried(soft_hulls([old[INNER_LIP]], size, size / 128, size / 96), field)
         weight *= (1 - np.maximum(inside, old_inside)) * (1 - self.shown)
@@ -242,14 +244,26 @@ class DetailMover:
         self, made: np.ndarray, true: np.ndarray, field: np.ndarray, zone: np.ndarray, which: int
     ) -> np.ndarray:
         """The field corrected, in the zone, by what the two windows show; the correction is smooth."""
-        grey_made = cv2.cvtColor(np.clip(made, 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-        grey_true = cv2.cvtColor(true, cv2.COLOR_RGB2GRAY)
-        found = self.flow.calc(grey_made, grey_true, field.copy())
-        correction = cv2.GaussianBlur(np.clip(found - field, -3, 3), (0, 0), self.size_px / 48)
+        correction = np.zeros_like(field)
+        seen = self._around(zone)
+        grey_made = cv2.cvtColor(np.clip(made[seen], 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+        grey_true = cv2.cvtColor(np.ascontiguousarray(true[seen]), cv2.COLOR_RGB2GRAY)
+        found = self.flow.calc(grey_made, grey_true, field[seen].copy())
+        correction[seen] = cv2.GaussianBlur(np.clip(found - field[seen], -3, 3), (0, 0), self.size_px / 48)
         last = self.corrections.get(which)
         correction = correction if last is None else self.keep * last + (1 - self.keep) * correction
         self.corrections = {key: value for key, value in self.corrections.items() if key == _OWN} | {which: correction}
         return field + zone[..., None] * correction
+
+    def _around(self, zone: np.ndarray) -> tuple[slice, slice]:
+        """The part of the window in which a zone (S, S) lies, with room for the flow's patches, at least _LEAST_PX."""
+        out = []
+        for axis in (1, 0):
+            inside = np.flatnonzero(zone.max(axis) > 1 / 256)
+            first, last = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, self.size_px)
+            room = max(_ROOM_PX, (_LEAST_PX - (last - first)) / 2)
+            out.append(slice(max(0, int(first - room)), min(self.size_px, int(np.ceil(last + room)))))
+        return out[0], out[1]
 
     def _weight(self, low_made: np.ndarray, low_there: np.ndarray, field: np.ndarray) -> np.ndarray:
         apart = cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), self.size_px / 64)
@@ -289,7 +303,8 @@ def _whole(field: np.ndarray) -> np.ndarray:
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Between points (A, 2) and (B, 2): (A, B)."""
-    return np.hypot(a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1])
+    across, down = a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1]
+    return np.sqrt(across * across + down * down)
 
 
 def soft_hulls(outlines: list[np.ndarray], size_px: int, grow_px: float, soft_px: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lipsync.model import pixel, sampler
+from lipsync.model import pixel, sampler, transformer
 from lipsync.model.pixel import PREVIOUS, REFERENCE, PixelModel, PixelModelConfig
 from tests.model_helpers import TINY, random_batch, tiny_pixel
 
@@ -134,6 +134,20 @@ def test_fast_and_exact_arithmetic_draw_the_same_window(monkeypatch):
         drawn.append(sampler.sample(model, batch, windows, sampler.SamplerConfig(), torch.Generator().manual_seed(0)))
     levels = (drawn[0] - drawn[1]).abs() * 127.5
     assert levels.mean() < 1.0 and levels.max() < 8.0 and not torch.equal(*drawn)
+
+
+def test_half_precision_on_a_cpu_attends_and_bends_as_exact_arithmetic_does():
+    q, k, v = (torch.randn(1, 2, 40, 16, generator=torch.Generator().manual_seed(n)) for n in range(3))
+    halves = [x.bfloat16() for x in (q, k, v)]
+    x = torch.linspace(-6, 6, 2001)
+    with torch.inference_mode():
+        exact = torch.nn.functional.scaled_dot_product_attention(*(x.float() for x in halves))
+        assert (transformer._attention(*halves).float() - exact).abs().max() < 0.02
+        assert torch.equal(transformer._gelu(x), torch.nn.functional.gelu(x, approximate="tanh"))
+        bent = transformer._gelu(x.bfloat16()).float()
+        assert (bent - torch.nn.functional.gelu(x.bfloat16().float(), approximate="tanh")).abs().max() < 0.02
+    grown = [x.clone().requires_grad_() for x in halves]
+    assert transformer._attention(*grown).grad_fn.name().startswith("ScaledDotProduct")  # nothing is held for learning
 
 
 @pytest.mark.gpu
