@@ -22,7 +22,7 @@ WEIGHTS = Path(__file__).with_name("second_voice.safetensors")
 FFT, HOP, FIRST, LAST = 1024, 320, 6, 206  # samples; bins of 15.6 Hz
 STEP = 2 * HOP  # samples between two values of p
 _RANGE_DB, _LOUD = 60.0, 95.0  # percentile of the loudest bins
-_BLOCK = 1500  # frames of P at a time, half a minute
+_BLOCK, _BESIDE = 1500, 32  # frames of P at a time, half a minute, and those before and after it that it depends on
 
 
 class VoiceCounter(nn.Module):
@@ -61,10 +61,15 @@ def load_counter() -> VoiceCounter:
 
 def two_voices(samples: np.ndarray, counter: VoiceCounter | None = None) -> np.ndarray:
     """How likely two speak at once, every STEP samples of sound (N,) at 16 kHz: float32 (⌈N / STEP⌉,)."""
-    spectra = torch.from_numpy(spectra_of(samples))[None]
+    spectra, parts = torch.from_numpy(spectra_of(samples))[None], []
+    count = spectra.shape[2]
     with torch.inference_mode():
-        parts = [(counter or load_counter())(part) for part in spectra.split(_BLOCK, 2)]
-    return torch.sigmoid(torch.cat(parts, 1))[0].numpy()
+        for first in range(0, count, _BLOCK):
+            begun = max(0, first - _BESIDE)
+            logits = (counter or load_counter())(spectra[:, :, begun : first + _BLOCK + _BESIDE])[0]
+            start = (first - begun) // 2
+            parts.append(logits[start : start + -(-min(_BLOCK, count - first) // 2)])
+    return torch.sigmoid(torch.cat(parts)).numpy()
 
 
 def second_voice_share(samples: np.ndarray, spoken: np.ndarray, counter: VoiceCounter | None = None) -> float:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from data_prep import second_voice
 from data_prep.listen import CLIPPED, MUSIC, TELEPHONE, sound_flags
-from data_prep.second_voice import second_voice_share
+from data_prep.second_voice import second_voice_share, two_voices
 from data_prep.voice_activity import speech_probability, voice_activity
 from lipsync.config import CheckConfig
 from lipsync.errors import SpeechError
@@ -64,6 +65,16 @@ def test_a_second_voice_is_heard_under_the_first_and_music_is_none(voice):
     assert two > 0.3 > 0.1 > second_voice_share(voice, spoken)
     assert second_voice_share(beside(voice, chords(len(voice)), 15), spoken) < 0.1
     assert second_voice_share(np.zeros(HZ, np.float32), np.ones(HZ, bool)) < 0.1
+
+
+def test_borders_of_blocks_are_not_heard(voice, monkeypatch):
+    whole = two_voices(voice)
+    for block in (70, 64):
+        monkeypatch.setattr(second_voice, "_BLOCK", block)
+        parts = two_voices(voice[: len(voice) - block])
+        np.testing.assert_allclose(parts[:-20], whole[: len(parts) - 20], atol=2e-3)
+    monkeypatch.setattr(second_voice, "_BESIDE", 0)
+    assert np.abs(two_voices(voice) - whole).max() > 0.02
 
 
 def test_speech_is_found_where_it_is_said_and_in_noise(voice):
