@@ -9,7 +9,8 @@ Speech glides, music holds its notes: that is what `sustained` counts. P: power,
 
 Measured on 99 real clips of many people, and 33 of them with a planted fault, at the thresholds of CheckConfig:
 telephone 33 found, clipping by 12 dB 32, music 10 dB under the speech 33, 15 dB under it 24; on the clips as they are
-none of these.
+none of these. Since then music counts from 0.18 of the time, not 0.25: of 354 clips of footage as found 25 pass it, for
+23 before.
 """
 
 import cv2

@@ -31,7 +31,7 @@ class CheckConfig:
 
     least_bandwidth_db: float = -42.0  # power above 4.3 kHz against 0.3 to 3.4 kHz; a telephone has less
     most_clipped_share: float = 0.02  # of samples near the rail
-    most_sustained_share: float = 0.25  # of time in which tones hold their pitch: music
+    most_sustained_share: float = 0.18  # of time in which tones hold their pitch: music
     most_second_voice_share: float = 0.3  # of the spoken time in which two voices are heard
     most_hidden_share: float = 0.12  # of frames in which something covers the mouth, or text lies over it
     most_frozen_s: float = 1.0  # a picture that stands still for longer

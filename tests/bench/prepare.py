@@ -36,7 +36,10 @@ STAGES = {
     "checks of windows": [("quality.py", "window_reason"), ("quality.py", "hidden_reason")],
     "checks of sound": [("listen.py", "sound_flags")],
     "checks of pictures": [("sights.py", "judge_pictures")],
-    "reading windows back": [("source.py", "read_windows")],
+    "reading windows back": [("inspection.py", "read_windows")],
+    "lips judged": [("speaker.py", "curve")],
+    "thumbnails for cuts": [("shots.py", "thumbnail")],
+    "poses": [("align.py", "fit_pose")],
     "writing clips": [("source.py", "_write_clip")],
     "report": [("report.py", "write_report")],
 }
