@@ -2,8 +2,9 @@
 
 One safetensors file holds `pixel.LAYER.a|b` and `shape.LAYER.a|b` (see low_rank.py), `style` (16,), the person's best
 windows as `references` uint8 (R, S, S, 3) with `reference_points` float32 (R, 31, 2) in window px and
-`reference_pose_deg` (R, 3), and, in its header, the settings and the notes: person, consent record and its digest, hash
-of the base it belongs to, summary of the dataset, card. A blend of several people holds the consent of each.
+`reference_pose_deg` (R, 3), and, in its header, the settings, `detail` (added to the base's, see sampler.py) and the
+notes: person, consent record and its digest, hash of the base it belongs to, summary of the dataset, card. A blend of
+several people holds the consent of each.
 """
 
 import json
@@ -36,6 +37,7 @@ class Adapter:
     settings: LoraSettings = field(default_factory=LoraSettings)
     notes: dict[str, Any] = field(default_factory=dict)
     references: dict[str, Tensor] = field(default_factory=dict)
+    detail: float = 0.0
 
     @property
     def person(self) -> str:
@@ -50,6 +52,7 @@ def save_adapter(path: Path, adapter: Adapter) -> None:
     metadata = {
         "format": FORMAT,
         "settings": json.dumps(asdict(adapter.settings)),
+        "detail": json.dumps(adapter.detail),
         "notes": json.dumps(adapter.notes, ensure_ascii=False),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +79,8 @@ def load_adapter(path: Path) -> Adapter:
         for part in ("pixel.", "shape.")
     }
     references = {k: v for k, v in tensors.items() if k.startswith("reference")}
-    notes = json.loads(metadata["notes"])
-    return Adapter(parts["pixel."], parts["shape."], tensors["style"], settings, notes, references)
+    notes, detail = json.loads(metadata["notes"]), float(json.loads(metadata.get("detail", "0")))
+    return Adapter(parts["pixel."], parts["shape."], tensors["style"], settings, notes, references, detail)
 
 
 def check_adapter(adapter: Adapter, base_hash: str, use: str = "video") -> Consent:
@@ -128,6 +131,8 @@ def apply_adapters(base: Base, weighted: Sequence[tuple[Adapter, float]]) -> Bas
         shape = changed_copy(shape, [(adapter.shape, weight)], adapter.settings.alpha)
         own = weight * adapter.style.to(base.device)
         style = own if style is None else style + own
+    detail = base.pixel.config.detail + sum(weight * adapter.detail for adapter, weight in weighted)
+    pixel.config = replace(pixel.config, detail=max(0.0, detail))
     person = " + ".join(adapter.person for adapter, _ in weighted)
     references = weighted[0][0].references if len(weighted) == 1 else {}  # a mouth of several people is nobody's
     return replace(base, pixel=pixel, shape=shape, style=style, person=person, references=references)
@@ -150,7 +155,8 @@ def blend_adapters(weighted: Sequence[tuple[Adapter, float]]) -> Adapter:
     rows = [{k: v for k, v in adapter.notes.items() if k in keep} | {"weight": w} for adapter, w in weighted]
     person = " + ".join(f"{w:g} × {adapter.person}" for adapter, w in weighted)
     notes = {"person": person, "base": rows[0].get("base"), "base_hash": rows[0].get("base_hash"), "blend_of": rows}
-    return Adapter(pixel, shape, style, weighted[0][0].settings, notes)
+    detail = sum(w * adapter.detail for adapter, w in weighted)
+    return Adapter(pixel, shape, style, weighted[0][0].settings, notes, detail=detail)
 
 
 def _side_by_side(changes: list[tuple[dict[str, Tensor], float, float]], alpha: float) -> dict[str, Tensor]:

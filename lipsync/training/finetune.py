@@ -5,7 +5,8 @@ vector of the shape model), then the look (low-rank changes of the pixel model).
 out; the step that does best on it is kept (see person.py), and step 0, the base itself, competes.
 
     OUT.run/plan.json             base, clips and settings: a resumed run must have the same
-    OUT.run/{shape,pixel}/        plan.json (steps), log.jsonl, state, best weights, before.json (the base), done.json
+    OUT.run/{shape,pixel}/        plan.json (steps), log.jsonl, state, best weights, before.json (the base), done.json,
+                                  detail.json (of the look: how much the adapter adds to the base's, see sampler.py)
     OUT.run/samples/              what it looks like (see watch.py)
 """
 
@@ -32,7 +33,9 @@ from lipsync.training.clipstore import Clip
 from lipsync.training.loop import LoopConfig, TrainState, probe_step_s, train
 from lipsync.training.person import PersonPixels, PersonShape
 from lipsync.training.person_setup import (
+    dataset_summary,
     hold_out,
+    own_detail,
     pixel_task,
     planned_evaluations,
     planned_steps,
@@ -79,13 +82,14 @@ class FinetuneResult:
 
 @dataclass(frozen=True)
 class _Stage:
-    """The result of one run: weights, readings of the base and of the best step, how many steps, which was best."""
+    """What a run gave: weights, readings of base and best step, how many steps, the best, what is added to `detail`."""
 
     weights: dict[str, torch.Tensor]
     before: dict[str, float]
     after: dict[str, float]
     steps: int
     best_step: int
+    detail: float = 0.0
 
 
 def finetune(
@@ -140,7 +144,7 @@ def finetune(
     weights = dict(shape.weights)
     style = weights.pop("style")
     with _room_for(out):
-        save_adapter(out, Adapter(pixel.weights, weights, style, config.lora, notes, references))
+        save_adapter(out, Adapter(pixel.weights, weights, style, config.lora, notes, references, pixel.detail))
     return result
 
 
@@ -166,7 +170,7 @@ def _notes(
         "footage_s": result.footage_s,
         "clips": len(clips),
         "held_out_clips": len(held_out),
-        "dataset": _summary(clips),
+        "dataset": dataset_summary(clips),
         "steps": result.steps,
         "best_step": result.best_step,
         "card": result.card,
@@ -176,17 +180,6 @@ def _notes(
 def run_folder(out: Path) -> Path:
     """Where a run leaves what it needs to resume."""
     return out.with_name(out.name + ".run")
-
-
-def _summary(clips: list[Clip]) -> dict[str, Any]:
-    """Where the footage came from, for the adapter's header."""
-    records = [c.record for c in clips]
-    return {
-        "sources": len({r.source for r in records}),
-        "languages": sorted({r.language for r in records if r.language}),
-        "rights": sorted({r.rights for r in records if r.rights}),
-        "frame_rates": sorted({round(r.frame_rate, 2) for r in records}),
-    }
 
 
 def _same_run(run: Path, base: Base, clips: list[Clip], config: FinetuneConfig, resume: bool) -> None:
@@ -200,7 +193,7 @@ def _same_run(run: Path, base: Base, clips: list[Clip], config: FinetuneConfig, 
     plan = json.loads(json.dumps(plan))
     if not resume:
         for part in ("shape", "pixel"):
-            for name in ("done.json", "before.json", "plan.json", "state.safetensors", "log.jsonl"):
+            for name in ("done.json", "before.json", "plan.json", "state.safetensors", "log.jsonl", "detail.json"):
                 (run / part / name).unlink(missing_ok=True)
         for sample in (run / "samples").glob("step_*.png"):
             sample.unlink()
@@ -244,7 +237,12 @@ def learn_pixels(
     """The look, with others' speech in the shapes that were just learned."""
     task = pixel_task(base, shape, clips, held_out, config)
     show = _show_samples(task, run, resume)
-    return _run(task, config, run / "pixel", resume, progress, "learning how they look", on_evaluate=show)
+    stage = _run(task, config, run / "pixel", resume, progress, "learning how they look", on_evaluate=show)
+    kept = run / "pixel" / "detail.json"
+    if not kept.is_file():
+        detail, after = own_detail(task, base, stage.weights, config.lora.alpha)
+        _write_json(kept, {"detail": detail, "after": after})
+    return replace(stage, **json.loads(kept.read_text(encoding="utf-8")))
 
 
 def _loop(config: FinetuneConfig, part: str) -> LoopConfig:

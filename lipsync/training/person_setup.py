@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from lipsync.sync.judge import judge_file, load_judge
 from lipsync.training.clipstore import Clip, load_clips
 from lipsync.training.foreign import LEARNED_WITH, SCORED_BY, ForeignSound, Puppet, speak_lines
 from lipsync.training.person import PersonPixels, PersonShape
-from lipsync.training.pixel_task import LipReader, PixelTaskConfig
+from lipsync.training.pixel_task import LipReader, PixelTaskConfig, detail_for
 from lipsync.training.reader import reader_correlation, teach_reader
 from lipsync.training.shape_task import ShapeTaskConfig, shape_clips
 from lipsync.training.windows import WindowTaskConfig, load_windows
@@ -46,6 +47,17 @@ def usable_clips(dataset: Path, config: FinetuneConfig) -> list[Clip]:
         return clips
     keep = np.linspace(0, len(clips) - 1, max(2, int(len(clips) * config.most_frames / frames))).round().astype(int)
     return [clips[i] for i in sorted(set(keep.tolist()))]
+
+
+def dataset_summary(clips: list[Clip]) -> dict[str, Any]:
+    """Where the footage came from, for the adapter's header."""
+    records = [c.record for c in clips]
+    return {
+        "sources": len({r.source for r in records}),
+        "languages": sorted({r.language for r in records if r.language}),
+        "rights": sorted({r.rights for r in records if r.rights}),
+        "frame_rates": sorted({round(r.frame_rate, 2) for r in records}),
+    }
 
 
 def hold_out(clips: list[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
@@ -114,6 +126,18 @@ def pixel_task(
         judge, [p.windows for p in held_puppets], [p.opening for p in held_puppets]
     )
     return task
+
+
+def own_detail(
+    task: PersonPixels, base: Base, weights: dict[str, torch.Tensor], alpha: float
+) -> tuple[float, dict[str, float]]:
+    """What a learned look adds to the base's `detail`, by the clips it was learned from; its readings with it."""
+    model = changed_copy(base.pixel, [(weights, 1.0)], alpha)
+    model.config = replace(model.config, detail=0.0)
+    detail = detail_for(model, task.batches.clips, config=task.config)
+    model.config = replace(model.config, detail=detail)
+    task.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return round(detail - base.pixel.config.detail, 4), task.evaluate()
 
 
 def planned_steps(config: FinetuneConfig, part: str, step_s: float) -> int:

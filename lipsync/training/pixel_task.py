@@ -187,13 +187,19 @@ class PixelTask:
 
 
 @torch.inference_mode()
-def detail_for(model: PixelModel, clips: list[WindowClip], strength: float = 0.95, chunks: int = 24) -> float:
+def detail_for(
+    model: PixelModel,
+    clips: list[WindowClip],
+    strength: float = 0.95,
+    chunks: int = 24,
+    config: PixelTaskConfig | None = None,
+) -> float:
     """The `detail` with which what is generated reaches `strength` of real sharpness near the lips.
 
     Clips that the model has learned from are meant: the median over chunks of |Δ made| / |Δ real| grows linearly with
     the amount near enough. Between 0 and 0.5, in steps of 0.01.
     """
-    still = PixelTask(model, clips, clips, PixelTaskConfig(held_out_batches=chunks // 2))
+    still = PixelTask(model, clips, clips, replace(config or PixelTaskConfig(), held_out_batches=chunks // 2))
     amounts, rows = (0.0, 0.3), []
     for x, batch in still.held_out:
         x, batch = x.to(still.device), to_device(batch, still.device)

@@ -147,6 +147,24 @@ def test_a_blend_does_what_both_do_at_once_and_keeps_both_consents(base, adapter
         apply_adapter(base, dataclasses.replace(blended, notes=blended.notes | {"blend_of": rows}))
 
 
+def test_detail_is_added_to_what_the_base_has_and_travels(base, adapter, tmp_path):
+    save_adapter(tmp_path / "own.safetensors", dataclasses.replace(adapter, detail=0.2))
+    own, second = load_adapter(tmp_path / "own.safetensors"), dataclasses.replace(other(adapter), detail=-0.1)
+    base.pixel.config = dataclasses.replace(base.pixel.config, detail=0.3)
+    both = [(own, 0.5), (second, 0.5)]
+    for weighted, wanted in (
+        ([(adapter, 1.0)], 0.3),  # of the first day: it knows nothing of detail
+        ([(own, 1.0)], 0.5),
+        (both, 0.35),
+        ([(blend_adapters(both), 1.0)], 0.35),
+        ([(second, 4.0)], 0.0),
+    ):
+        assert apply_adapters(base, weighted).pixel.config.detail == pytest.approx(wanted)
+    merge_adapter(base, own, "sharp")
+    assert load_base("sharp").pixel.config.detail == pytest.approx(0.5)
+    assert base.pixel.config.detail == 0.3
+
+
 def test_merged_into_a_base_it_says_the_same_without_an_adapter(base, adapter, checkpoints):
     wanted = outputs(apply_adapter(load_base("base"), adapter))
     folder = merge_adapter(base, adapter, "golden-person")

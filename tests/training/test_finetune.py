@@ -116,6 +116,9 @@ def test_a_person_goes_the_whole_way_round(learned):
     base, adapter = load_base("base"), load_adapter(out)
     assert adapter.notes["base_hash"] == base.hash and adapter.notes["consent_digest"] == CONSENT.digest
     assert adapter.notes["card"] == result.card and adapter.references["references"].shape == (3, 32, 32, 3)
+    measured = json.loads((run_folder(out) / "pixel" / "detail.json").read_text())
+    assert adapter.detail == measured["detail"] > 0  # a model that has learned little is soft
+    assert result.card["mouth_sharpness"]["after"] == pytest.approx(measured["after"]["mouth_sharpness"], abs=1e-4)
     person = apply_adapter(base, adapter)
     batch, x, t = random_batch(), torch.zeros(1, 3, 3, 32, 32), torch.tensor([0.3])
     with torch.no_grad():
