@@ -1,5 +1,8 @@
 """Both detectors' own code: one on a rendered actor, one on small weights made here."""
 
+import gc
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -163,3 +166,16 @@ def test_a_cut_ends_every_track_and_forgets_the_last_picture():
 def test_iou_of_known_boxes():
     assert iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
     assert iou((0, 0, 1, 1), (1, 1, 2, 2)) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads where the system lists them")
+def test_a_detector_that_is_no_longer_used_leaves_no_thread_behind():
+    open_detector()
+    gc.collect()
+    before = len(list(Path("/proc/self/task").iterdir()))
+    for _ in range(2):
+        detector = open_detector()
+        assert len(list(Path("/proc/self/task").iterdir())) > before
+        del detector
+        gc.collect()
+    assert len(list(Path("/proc/self/task").iterdir())) <= before
