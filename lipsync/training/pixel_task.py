@@ -3,13 +3,13 @@
     loss = |v̂ − v|²·w  +  level·|x̂ − x|·w  +  edges·Σ_s |∇_s x̂ − ∇_s x|·w  +  texture·| mean₈|Δx̂| − mean₈|Δx| |·w
            +  look·Σ_l |φ_l(x̂) − φ_l(x)|  +  follow·huber(read(x̂) − asked)
 
-w is 1 in the mask and `mouth_weight` around the lips; ∇_s are differences at three scales, which keep lips and teeth
-from washing out where squared error would be content with their mean. mean₈|Δ·| is the mean strength of detail in each
-square of 8 px: detail whose place cannot be known shall at least be there. φ_l are layers of the supervising judge and
-`read` the mouth shape that it reads off a window: what the mouth does counts, also where somebody else's speech drives
-it and there are no true pixels. Such chunks start from noise alone (t = 0) and have the last terms only. A reader alone
-can be fooled (a lip drawn into a wide mouth reads like a true one); the critic, which knows real mouths, not so easily:
-see critic.py.
+w is 1 in the mask, `mouth_weight` around the lips and `inner_weight` more between them; ∇_s are differences at three
+scales, which keep lips and teeth from washing out where squared error would be content with their mean. mean₈|Δ·| is
+the mean strength of detail in each square of 8 px: detail whose place cannot be known shall at least be there. φ_l
+are layers of the supervising judge and `read` the mouth shape that it reads off a window: what the mouth does counts,
+also where somebody else's speech drives it and there are no true pixels. Such chunks start from noise alone (t = 0)
+and have the last terms only. A reader alone can be fooled (a lip drawn into a wide mouth reads like a true one); the
+critic, which knows real mouths, not so easily: see critic.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,6 +44,7 @@ class PixelTaskConfig:
     texture: float = 2.0
     flow: float = 0.25
     mouth_weight: float = 4.0
+    inner_weight: float = 0.0
     look: float = 1.0
     follow: float = 0.5
     real: float = 0.0
@@ -150,10 +151,12 @@ class PixelTask:
         return crops.unflatten(0, windows.shape[:2])
 
     def weight(self, batch: Batch) -> Tensor:
-        """(B, F, 1, S, S): the mask, heavier around the lips."""
+        """(B, F, 1, S, S): the mask, heavier around the lips and between them."""
         lips = (batch.maps[:, :, 0] + batch.maps[:, :, 1]).clamp_max(1)
         near = F.max_pool2d(lips.flatten(0, 1)[:, None], 9, 1, 4).view_as(lips)
-        return (batch.mask * (1 + (self.config.mouth_weight - 1) * near))[:, :, None]
+        inner = F.max_pool2d(batch.maps[:, :, 1].flatten(0, 1)[:, None], 3, 1, 1).view_as(lips)
+        heavy = 1 + (self.config.mouth_weight - 1) * near + self.config.inner_weight * inner
+        return (batch.mask * heavy)[:, :, None]
 
     @torch.inference_mode()
     def evaluate(self) -> dict[str, float]:

@@ -40,7 +40,7 @@ class PretrainConfig:
     pixel_model: PixelModelConfig = field(default_factory=PixelModelConfig)
     shape_task: ShapeTaskConfig = field(default_factory=ShapeTaskConfig)
     pixel_task: PixelTaskConfig = field(
-        default_factory=lambda: PixelTaskConfig(windows=WindowTaskConfig(foreign_share=0.25))
+        default_factory=lambda: PixelTaskConfig(windows=WindowTaskConfig(foreign_share=0.2), follow=0.2, inner_weight=5)
     )
     shape_loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(minutes=8, learning_rate=1e-3, ema_decay=0.998, evaluations=5)
@@ -55,7 +55,9 @@ class PretrainConfig:
 
 
 GPU = PretrainConfig(
-    pixel_task=PixelTaskConfig(windows=WindowTaskConfig(batch=48, foreign_share=0.25), workers=14),
+    pixel_task=PixelTaskConfig(
+        windows=WindowTaskConfig(batch=48, foreign_share=0.2), follow=0.2, inner_weight=5, workers=14
+    ),
     shape_task=ShapeTaskConfig(batch=64),
     judges=JudgesConfig(loop=replace(JudgesConfig().loop, minutes=2)),
     shape_loop=LoopConfig(minutes=3, learning_rate=2e-3, ema_decay=0.998, evaluations=5),
