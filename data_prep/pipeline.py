@@ -140,11 +140,11 @@ def _work(jobs: list[SourceJob], tools: Tools, settings: str, progress: Progress
     """Follow and inspect every segment, then judge every file; each finished file is written down at once."""
     work = jobs[0].out / "work" if jobs else Path()
     segments = [segment for job in jobs for segment in job.segments]
-    new_s = sum(s.length_s for s in segments if not (work / s.cut_id(tools.config)).is_dir())
-    workers = workers or min(os.cpu_count() or 1, math.ceil(new_s / _WORTH_A_WORKER_S))
+    length_s = sum(s.length_s for s in segments)
+    workers = workers or min(os.cpu_count() or 1, math.ceil(length_s / _WORTH_A_WORKER_S))
     found: list[list[Inspected] | str] = [[] for _ in segments]
     with closing(open_engine(engine, tools, max(1, workers))) as crew:
-        progress.start("watching footage", max(sum(s.length_s for s in segments), 1e-3), "s")
+        progress.start("watching footage", max(length_s, 1e-3), "s")
         at = _Place(progress, segments)
         tools.reach = at.reach
         for place, result in crew.run(_follow, [(segment, work) for segment in segments]):

@@ -6,7 +6,8 @@
 
 SEEN is a hash of the file's content, the segment's place and what faces are found with; CUT of SEEN and of the
 settings that spans and windows depend on. Both appear only when they are whole. So work can be done by any process in
-any order, a killed run loses one segment, and other settings repeat only what depends on them. `work` may be deleted.
+any order, a killed run follows one segment again (the checks of its spans are made again: they are a tenth), and
+other settings repeat only what depends on them. `work` may be deleted.
 """
 
 import hashlib

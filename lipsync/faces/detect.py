@@ -11,7 +11,9 @@ import contextlib
 import os
 import weakref
 from collections.abc import Iterator
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -90,6 +92,22 @@ def quiet_native_log() -> Iterator[None]:
         os.close(null)
 
 
+@cache
+def _solutions() -> tuple[Any, Any]:
+    """MediaPipe's modules for faces, imported in a thread of their own.
+
+    Something in that import keeps its frames for good, and with them the callers': the first video's pictures.
+    """
+
+    def load() -> tuple[Any, Any]:
+        from mediapipe.python.solutions import face_detection, face_mesh
+
+        return face_detection, face_mesh
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(load).result()
+
+
 class MediapipeDetector:
     """MediaPipe's face mesh, with its full-range detector for faces that are small in the picture.
 
@@ -105,8 +123,7 @@ class MediapipeDetector:
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet_native_log():
-            from mediapipe.python.solutions import face_detection, face_mesh
-
+            face_detection, face_mesh = _solutions()
             # The refined mesh closes closed lips: 0.002 inter-ocular distances at rest, where the plain one has 0.02.
             self._video = face_mesh.FaceMesh(max_num_faces=most_faces, refine_landmarks=True)
             self._still = face_mesh.FaceMesh(True, 1, refine_landmarks=True, min_detection_confidence=0.3)

@@ -32,7 +32,7 @@ from lipsync.render.carry import Carry, Start
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, Told, speech_shapes
 from lipsync.render.idle import speaking_times, with_surroundings
-from lipsync.render.overlap import Ahead, share_memory
+from lipsync.render.overlap import Ahead, give_back_memory, share_memory
 from lipsync.render.part import Job, Part, Ready
 from lipsync.render.pieces import Pieces, Record, first_apart, stale_stretches, told_by
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
@@ -111,6 +111,7 @@ class Production:
             pieces.close()
             if self.stream:
                 shutil.rmtree(place.parent, ignore_errors=True)
+            give_back_memory()
         self.seconds["render"] = time.monotonic() - begun
         result = summarise(self.out, self.info, records, self.base, self.config, self.seconds, self._warnings)
         kept = {"folder": str(self.folder), "mb": round(pieces.size_mb(), 1)} if self.folder is not None else {}

@@ -4,6 +4,7 @@ Decoders, encoders, image operations and networks release Python's lock while th
 """
 
 import ctypes
+import gc
 import queue
 import sys
 import threading
@@ -32,6 +33,17 @@ def share_memory() -> None:
     if mallopt is not None:
         for what, value in ((_M_ARENA_MAX, 1), (_M_TRIM_THRESHOLD, _KEPT_BYTES), (_M_MMAP_THRESHOLD, _LARGE_BYTES)):
             mallopt(what, value)
+
+
+def give_back_memory() -> None:
+    """Give the system what the pool has free, once a job is done: three dubs at 720p had left 300 MB of it.
+
+    Pictures and their side data hold one another, so they are collected first.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 class Ahead(Generic[T]):

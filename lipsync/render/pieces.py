@@ -36,7 +36,9 @@ from lipsync.model.checkpoint import file_hash
 from lipsync.render.carry import Carry, Start
 from lipsync.render.sequence import Sequence
 
-LAYOUT = 2  # count up when the division into pieces changes, or what a piece holds, or the plan that it was made by
+LAYOUT = (
+    3  # count up when the division into pieces changes, or what a piece holds, its pictures, or the plan it was made by
+)
 _OWN = re.compile(r"\d{5}\.(mp4|json|npz)(\.part)?|job\.json(\.part)?|\.\d{5}\.[0-9a-f]{8}\.part\.mp4")
 
 
@@ -205,6 +207,7 @@ def first_apart(records: dict[int, Record]) -> int | None:
 def job_key(base: Base, config: RenderConfig, template: Path) -> str:
     """One hash of what decides the pictures of all pieces alike: layout, models, settings, and the template's file."""
     known = [LAYOUT, lipsync.__version__, base.hash, base.person, file_hash(OCCLUSION_WEIGHTS), to_mapping(config)]
+    known.append(to_mapping(base.pixel.config))  # an adapter brings its own `detail`
     digest = hashlib.sha256(json.dumps(known).encode())
     digest.update(base.device.type.encode())
     for model in (base.shape, base.pixel):

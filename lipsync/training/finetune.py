@@ -31,7 +31,7 @@ from lipsync.model.lora import Adapter, save_adapter
 from lipsync.progress import Progress, Silent
 from lipsync.training.clipstore import Clip
 from lipsync.training.loop import LoopConfig, TrainState, probe_step_s, train
-from lipsync.training.person import PersonPixels, PersonShape
+from lipsync.training.person import PersonPixels, PersonShape, pixel_score
 from lipsync.training.person_setup import (
     dataset_summary,
     hold_out,
@@ -240,8 +240,14 @@ def learn_pixels(
     stage = _run(task, config, run / "pixel", resume, progress, "learning how they look", on_evaluate=show)
     kept = run / "pixel" / "detail.json"
     if not kept.is_file():
-        detail, after = own_detail(task, base, stage.weights, config.lora.alpha)
-        _write_json(kept, {"detail": detail, "after": after})
+        progress.start("measuring how much detail they need")
+        found = {"detail": 0.0, "after": stage.after}
+        if stage.best_step:  # else the base itself is kept, as it is
+            detail, after = own_detail(task, base, stage.weights, config.lora.alpha)
+            if pixel_score(after, stage.before) >= pixel_score(stage.after, stage.before):
+                found = {"detail": detail, "after": after}
+        _write_json(kept, found)
+        progress.done()
     return replace(stage, **json.loads(kept.read_text(encoding="utf-8")))
 
 

@@ -57,8 +57,11 @@ def write_lines(lines: Iterable[SpokenLine], out: Path) -> int:
         records.append(asdict(record))
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(out.name + ".part")
-    save_file(tensors, part, {"format": FORMAT, "lines": json.dumps(records, ensure_ascii=False)})
-    part.replace(out)
+    try:
+        save_file(tensors, part, {"format": FORMAT, "lines": json.dumps(records, ensure_ascii=False)})
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
     return len(records)
 
 
@@ -84,7 +87,7 @@ def read_lines(path: Path) -> list[SpokenLine]:
                         mel_of(blob[mouths + times :]),
                     )
                 )
-    except (SafetensorError, OSError, lzma.LZMAError) as error:
+    except (SafetensorError, OSError, lzma.LZMAError, ValueError, KeyError) as error:
         raise DatasetError(f"{path}: no file of actors' lines, or cut short ({error}); make it again") from error
     return lines
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import torch
 
-from lipsync.errors import DatasetError
+from lipsync.errors import CheckpointError, DatasetError
 from lipsync.model.base import checkpoints_folder
-from lipsync.model.checkpoint import load_model, save_model
+from lipsync.model.checkpoint import file_hash, load_model, save_model
 from lipsync.model.pixel import PixelModel, PixelModelConfig
 from lipsync.model.speech_to_shape import ShapeModel, ShapeModelConfig
 from lipsync.progress import Progress, Silent
@@ -114,6 +114,7 @@ def pretrain_shape(
     """
     progress = progress or Silent()
     torch.set_num_threads(config.threads or torch.get_num_threads())
+    _same_lines(run, lines, resume)
     train_clips, held_out = split(load_any(datasets), config)
     space, _ = fit_shape_space(train_clips)
     torch.manual_seed(config.shape_loop.seed)
@@ -147,6 +148,18 @@ def pretrain_shape(
     return state.best_score
 
 
+def _same_lines(run: Path, lines: Path | None, resume: bool) -> None:
+    """Keep in RUN which lines it learns from. Raises CheckpointError where a resumed run had others."""
+    kept, found = run / "lines.json", file_hash(lines) if lines else None
+    if resume and kept.is_file() and json.loads(kept.read_text()) != found:
+        raise CheckpointError(
+            f"{run} was begun with {'other lines' if lines else 'actors’ lines'}: give the same --lines, or begin anew"
+        )
+    if current().first:
+        run.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found))
+
+
 def _offsets(task: ShapeTask, as_found: dict[str, float]) -> dict[str, float]:
     """Seconds by which each clip's frames were moved on the clock of its sound."""
     return {c.name: round(float(c.times_s[0]) - as_found[c.name], 4) for c in task.train_clips + task.held_out}
@@ -169,6 +182,7 @@ def pretrain_pixel(
     offsets = json.loads(known.read_text()) if known.is_file() else {}
     torch.manual_seed(config.pixel_loop.seed)
     model = load_model(start, "pixel") if start else PixelModel(config.pixel_model)
+    model.config = replace(model.config, detail=0.0)  # measured anew at the end
     model = model.to(device).to(memory_format=torch.channels_last)
     if config.compile:
         model.compile()
@@ -186,7 +200,7 @@ def pretrain_pixel(
     state = train(task, config.pixel_loop, run / "pixel", resume=resume, progress=progress, on_evaluate=show)
     if current().first:
         best = load_model(run / "pixel" / "best.safetensors", "pixel", device)
-        best.config = replace(best.config, detail=0.0)
+        best.config = replace(best.config, detail=0.0)  # of a run that had been finished before
         best.config = replace(best.config, detail=detail_for(best, loaded[0]))
         save_model(run / "pixel" / "best.safetensors", best, "pixel")
     current().wait()

@@ -47,6 +47,7 @@ def test_a_segment_hears_what_the_whole_file_says_there_at_the_files_level(tmp_p
 def test_a_silent_file_is_not_inspected(tmp_path, monkeypatch):
     path = film(tmp_path / "a.mp4", [mouth_course(8.0, 3)], silence(8.0))
     tools, parts = followed(path, tmp_path / "work", monkeypatch)
+    assert all(read_followed(tmp_path / "work" / part.cut_id(tools.config), 0).cuts for part in parts)
     assert len(parts) == 2 and [inspect_segment(part, tmp_path / "work", tools) for part in parts] == [[], []]
 
 

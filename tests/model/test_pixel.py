@@ -145,6 +145,7 @@ def test_half_precision_on_a_cpu_attends_and_bends_as_exact_arithmetic_does():
         assert (transformer._attention(*halves).float() - exact).abs().max() < 0.02
         assert torch.equal(transformer._gelu(x), torch.nn.functional.gelu(x, approximate="tanh"))
         bent = transformer._gelu(x.bfloat16()).float()
+        assert torch.equal(bent, torch.nn.functional.gelu(x.bfloat16()).float())
         assert (bent - torch.nn.functional.gelu(x.bfloat16().float(), approximate="tanh")).abs().max() < 0.02
     grown = [x.clone().requires_grad_() for x in halves]
     assert transformer._attention(*grown).grad_fn.name().startswith("ScaledDotProduct")  # nothing is held for learning

@@ -2,17 +2,19 @@
 
 import copy
 import json
+import lzma
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from test_pretrain import CONFIG, name_people
 
 from data_prep.actors.lines import speak_lines
-from lipsync.errors import DatasetError
+from lipsync.errors import CheckpointError, DatasetError
 from lipsync.faces.align import mouth_opening
 from lipsync.speech.features import MEL_SILENCE
-from lipsync.training.lines import line_clips, read_lines, write_lines
+from lipsync.training.lines import FORMAT, line_clips, read_lines, write_lines
 from lipsync.training.pretrain import pretrain_shape
 from lipsync.training.shape_task import ShapeTask, ShapeTaskConfig
 from tests.model_helpers import tiny_shape
@@ -58,7 +60,12 @@ def test_files_that_are_no_lines_and_a_name_twice(lines, tmp_path):
     whole = (tmp_path / "l.lines").read_bytes()
     (tmp_path / "short.lines").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.lines").write_text("hello")
-    for name in ("short.lines", "text.lines", "absent.lines"):
+    blank = {"line": np.zeros(3, np.uint8)}
+    save_file(blank, tmp_path / "blank.lines", {"format": FORMAT})
+    record = {"name": "line", "person": "a", "frame_rate": 25.0, "frames": 9}
+    few = {"line": np.frombuffer(lzma.compress(b"few"), np.uint8)}
+    save_file(few, tmp_path / "few.lines", {"format": FORMAT, "lines": json.dumps([record])})
+    for name in ("short.lines", "text.lines", "absent.lines", "blank.lines", "few.lines"):
         with pytest.raises(DatasetError, match=name):
             read_lines(tmp_path / name)
 
@@ -83,3 +90,6 @@ def test_pretraining_learns_from_them_besides(lines, tmp_path):
         offsets = json.loads((tmp_path / name / "shape" / "offsets.json").read_text())
         assert not {line.name for line in lines} & set(offsets)
     assert seen["with"] != seen["without"]
+    with pytest.raises(CheckpointError, match="give the same --lines"):
+        pretrain_shape([dataset], tmp_path / "with", CONFIG, resume=True)
+    pretrain_shape([dataset], tmp_path / "with", CONFIG, resume=True, lines=tmp_path / "l.lines")
