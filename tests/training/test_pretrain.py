@@ -79,7 +79,8 @@ def test_from_a_packed_dataset_to_a_base(dataset, tmp_path, monkeypatch):
     size = TINY.size_px
     assert sheet.shape == (3 * size, 2 * size, 3) and sheet[:size].std() > 5
     publish(run, "mine")
-    assert load_base("mine").pixel.config == TINY
+    found = load_base("mine").pixel.config
+    assert found == replace(TINY, detail=found.detail) and 0 <= found.detail <= 0.5
     assert load_judge("scorer").config == CONFIG.judges.model
     again = pretrain([tmp_path / "data.pack"], run, CONFIG, resume=True)
     assert again.step == 6
