@@ -36,9 +36,7 @@ from lipsync.model.checkpoint import file_hash
 from lipsync.render.carry import Carry, Start
 from lipsync.render.sequence import Sequence
 
-LAYOUT = (
-    3  # count up when the division into pieces changes, or what a piece holds, its pictures, or the plan it was made by
-)
+LAYOUT = 3  # count up when the division into pieces changes, what a piece holds, its pictures, or the plan of them
 _OWN = re.compile(r"\d{5}\.(mp4|json|npz)(\.part)?|job\.json(\.part)?|\.\d{5}\.[0-9a-f]{8}\.part\.mp4")
 
 

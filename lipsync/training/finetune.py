@@ -31,7 +31,7 @@ from lipsync.model.lora import Adapter, save_adapter
 from lipsync.progress import Progress, Silent
 from lipsync.training.clipstore import Clip
 from lipsync.training.loop import LoopConfig, TrainState, probe_step_s, train
-from lipsync.training.person import PersonPixels, PersonShape, pixel_score
+from lipsync.training.person import PersonPixels, PersonShape
 from lipsync.training.person_setup import (
     dataset_summary,
     hold_out,
@@ -62,10 +62,7 @@ PIXEL_CARD = {
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """Where the adapter is and what it gained on held-out footage; `card` has 'before' and 'after' of each reading.
-
-    `steps` and `best_step`: of each of the two runs.
-    """
+    """Where the adapter is and what it gained on held-out footage; `card` is before and after, steps of both runs."""
 
     adapter: Path
     person: str
@@ -237,16 +234,14 @@ def learn_pixels(
     """The look, with others' speech in the shapes that were just learned."""
     task = pixel_task(base, shape, clips, held_out, config)
     show = _show_samples(task, run, resume)
-    stage = _run(task, config, run / "pixel", resume, progress, "learning how they look", on_evaluate=show)
+    stage = _run(task, config, run / "pixel", resume, progress, "learning how they look", show)
     kept = run / "pixel" / "detail.json"
     if not kept.is_file():
         progress.start("measuring how much detail they need")
-        found = {"detail": 0.0, "after": stage.after}
+        detail, after = 0.0, stage.after
         if stage.best_step:  # else the base itself is kept, as it is
-            detail, after = own_detail(task, base, stage.weights, config.lora.alpha)
-            if pixel_score(after, stage.before) >= pixel_score(stage.after, stage.before):
-                found = {"detail": detail, "after": after}
-        _write_json(kept, found)
+            detail, after = own_detail(task, base, stage.weights, config.lora.alpha, stage.before, after)
+        _write_json(kept, {"detail": detail, "after": after})
         progress.done()
     return replace(stage, **json.loads(kept.read_text(encoding="utf-8")))
 

@@ -15,7 +15,7 @@ from lipsync.model.sampler import fast_bfloat16
 from lipsync.sync.judge import judge_file, load_judge
 from lipsync.training.clipstore import Clip, load_clips
 from lipsync.training.foreign import LEARNED_WITH, SCORED_BY, ForeignSound, Puppet, speak_lines
-from lipsync.training.person import PersonPixels, PersonShape
+from lipsync.training.person import PersonPixels, PersonShape, pixel_score
 from lipsync.training.pixel_task import LipReader, PixelTaskConfig, detail_for
 from lipsync.training.reader import reader_correlation, teach_reader
 from lipsync.training.shape_task import ShapeTaskConfig, shape_clips
@@ -129,15 +129,26 @@ def pixel_task(
 
 
 def own_detail(
-    task: PersonPixels, base: Base, weights: dict[str, torch.Tensor], alpha: float
+    task: PersonPixels,
+    base: Base,
+    weights: dict[str, torch.Tensor],
+    alpha: float,
+    before: dict[str, float],
+    after: dict[str, float],
 ) -> tuple[float, dict[str, float]]:
-    """What a learned look adds to the base's `detail`, by the clips it was learned from; its readings with it."""
+    """What a learned look adds to the base's `detail`, by the clips it was learned from, and its readings with that.
+
+    0 and the readings `after` it was learned where it would score worse with it, against the base's readings `before`.
+    """
     model = changed_copy(base.pixel, [(weights, 1.0)], alpha)
     model.config = replace(model.config, detail=0.0)
     detail = detail_for(model, task.batches.clips, config=task.config)
     model.config = replace(model.config, detail=detail)
     task.model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return round(detail - base.pixel.config.detail, 4), task.evaluate()
+    found = task.evaluate()
+    if pixel_score(found, before) < pixel_score(after, before):
+        return 0.0, after
+    return round(detail - base.pixel.config.detail, 4), found
 
 
 def planned_steps(config: FinetuneConfig, part: str, step_s: float) -> int:

@@ -1,17 +1,20 @@
 """The strength of detail that sampling gives back: measured on planted models, applied inside the mask alone."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from lipsync.model.sampler import SamplerConfig, sample, sharpen
-from lipsync.training import pixel_task
+from lipsync.training import person_setup, pixel_task
 from lipsync.training.clipstore import load_clips
+from lipsync.training.person import PersonPixels
 from lipsync.training.pixel_task import detail_for, laplacian
 from lipsync.training.windows import load_windows
-from tests.model_helpers import random_batch, tiny_pixel
+from tests.model_helpers import random_batch, tiny_base, tiny_pixel
 from tests.training_helpers import write_drawn_dataset
 
 
@@ -49,3 +52,13 @@ def test_sampling_sharpens_inside_the_mask_alone_and_within_the_range():
     assert torch.equal(sharp[outside], windows[outside]) and sharp.abs().max() <= 1
     inner = (slice(None), slice(None), slice(None), slice(8, 28), slice(8, 24))
     assert laplacian(sharp)[inner].sum() > 1.1 * laplacian(soft)[inner].sum()
+
+
+@pytest.mark.parametrize(("sharpness", "taken"), [(0.96, True), (1.5, False)])
+def test_a_person_has_a_detail_of_their_own_unless_they_look_worse_with_it(monkeypatch, sharpness, taken):
+    before, after = ({"mouth_error_grey": 5.0, "mouth_sharpness": value} for value in (0.8, 0.9))
+    found = {"mouth_error_grey": 5.0, "mouth_sharpness": sharpness}
+    task = SimpleNamespace(batches=SimpleNamespace(clips=[]), config=None, evaluate=lambda: found)
+    monkeypatch.setattr(person_setup, "detail_for", lambda model, clips, config: 0.3)
+    result = person_setup.own_detail(cast(PersonPixels, task), tiny_base(), {}, 1.0, before, after)
+    assert result == ((0.3, found) if taken else (0.0, after))
