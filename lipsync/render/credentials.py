@@ -1,10 +1,10 @@
 """Content credentials: a signed statement inside the file that says it is synthetic and by what it was made.
 
 The statement is a C2PA manifest (spec 2.1): the action `c2pa.created` with the source type
-`compositeWithTrainedAlgorithmicMedia`, the models' names and hashes, and a hash over the file's bytes, signed with
-ES256. One changed byte of the file breaks it. It says what the file is, not who is to be believed: its certificate
-is made by this user once, so other programs call it valid and its issuer unknown; one from an authority can be put in
-its place as `chain.pem` and `key.pem`.
+`compositeWithTrainedAlgorithmicMedia`, the models' names and hashes, and hashes of the file's bytes (of pictures and
+sound a tree of them, a leaf for each MB), signed with ES256. One changed byte of these breaks it. It says what the file
+is, not who is to be believed: its certificate is made by this user once, so other programs call it valid and its issuer
+unknown; one from an authority can be put in its place as `chain.pem` and `key.pem`.
 
 They lie in $LIPSYNC_CREDENTIALS, else in .credentials/ of $LIPSYNC_HOME or ./people, else in ~/.config/lipsync.
 """
@@ -30,6 +30,9 @@ SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrained
 DETAILS = "org.lipsync.render"
 _YEARS = 10
 _UNKNOWN_ISSUER = "signingCredential.untrusted"
+_BY_PARTS = {  # else signing holds the file twice over: 60 MB more for one of 31 MB, 1 MB so
+    "core": {"backing_store_memory_threshold_in_mb": 1, "merkle_tree_chunk_size_in_kb": 1024}
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Credentials:
 def sign(source: Path, target: Path, details: dict[str, Any] | None = None, title: str = "") -> None:
     """Copy a video or picture with content credentials in it.
 
+    Memory does not grow with the file.
+
     Args:
         source: a finished file.
         target: another file; written whole or, on an error, not left behind.
@@ -89,7 +94,8 @@ def sign(source: Path, target: Path, details: dict[str, Any] | None = None, titl
     }
     try:
         signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", chain.encode(), key.encode(), None))
-        with c2pa.Builder(json.dumps(manifest)) as builder:
+        parts = c2pa.Context.from_dict(_BY_PARTS)
+        with parts, c2pa.Builder(json.dumps(manifest), context=parts) as builder:
             builder.sign_file(str(source), str(target), signer)
     except c2pa.C2paError as error:
         target.unlink(missing_ok=True)

@@ -2,8 +2,13 @@
 
 import json
 import stat
+import subprocess
+import sys
+import textwrap
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -47,6 +52,62 @@ def test_one_flipped_byte_is_found(video, tmp_path):
     out.write_bytes(data)
     found = read_credentials(out)
     assert found.found and not found.intact and found.problems and "CHANGED" in str(found)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A film of 36 MB, its pictures not compressed."""
+    path = tmp_path_factory.mktemp("large") / "large.mov"
+    picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as film:
+        stream = film.add_stream("rawvideo", rate=25, width=640, height=480)
+        stream.pix_fmt = "rgb24"
+        for k in range(40):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(picture, k, 0), "rgb24")))
+        film.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("where", ["index", 0.0, 0.3, 0.7, 1.0])
+def test_one_flipped_byte_is_found_wherever_a_long_file_has_it(large, tmp_path, where):
+    out = tmp_path / "out.mov"
+    sign(large, out)
+    assert read_credentials(out).intact
+    data = bytearray(out.read_bytes())
+    first, size = data.index(b"mdat") + 4, 40 * 640 * 480 * 3
+    at = data.index(b"stsz") + 30 if where == "index" else first + int(where * (size - 1))
+    data[at] ^= 1
+    out.write_bytes(data)
+    found = read_credentials(out)
+    assert found.found and not found.intact and found.problems
+
+
+def test_pictures_that_swapped_places_are_found(large, tmp_path):
+    out = tmp_path / "out.mov"
+    sign(large, out)
+    data = bytearray(out.read_bytes())
+    at, size = data.index(b"mdat") + 4, 640 * 480 * 3
+    data[at : at + size], data[at + size : at + 2 * size] = data[at + size : at + 2 * size], data[at : at + size]
+    out.write_bytes(data)
+    assert not read_credentials(out).intact
+
+
+SIGNED = """
+    import resource, sys
+    from pathlib import Path
+    from lipsync.render.credentials import sign
+    for k, name in enumerate(sys.argv[1:]):
+        sign(Path(name), Path(name).with_name(f"signed{k}" + Path(name).suffix))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the unit of memory differs")
+def test_signing_a_long_file_takes_no_more_memory_than_a_short_one(video, large):
+    command = [sys.executable, "-c", textwrap.dedent(SIGNED), str(video), str(large)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    small_kb, large_kb = map(int, done.stdout.split())
+    assert large_kb - small_kb < 0.2 * large.stat().st_size / 1024
 
 
 def test_a_plain_file_says_nothing(video):
