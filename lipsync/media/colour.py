@@ -105,31 +105,41 @@ def planes_of(
     weights = _weights(matrix, full).astype(np.float32)
     if not offset:
         weights[:, 3] = 0
-    yuv = cv2.transform(np.asarray(image, np.float32), weights)
-    along_row = _ALONG_ROW if across == 2 else np.ones(1)
-    along_column = _ALONG_COLUMN if down == 2 else np.ones(1)
-    anchor = (len(along_row) // 2, 0)
-    placed = cv2.sepFilter2D(yuv[..., 1:], -1, along_row, along_column, anchor=anchor, borderType=cv2.BORDER_REPLICATE)[
-        ::down, ::across
-    ]
-    return [yuv[..., 0], placed[..., 0], placed[..., 1]]
+    image = np.asarray(image, np.float32)
+    coarse = image if down == 1 else cv2.addWeighted(image[::2], _ALONG_COLUMN[0], image[1::2], _ALONG_COLUMN[1], 0)
+    if across == 2:
+        coarse = cv2.sepFilter2D(coarse, -1, _ALONG_ROW, np.ones(1), borderType=cv2.BORDER_REPLICATE)[:, ::2]
+    chroma = cv2.transform(np.ascontiguousarray(coarse), weights[1:])
+    return [cv2.transform(image, weights[:1]), *cv2.split(chroma)]
 
 
 def rgb_of(
     planes: list[np.ndarray], matrix: Colorspace, full: bool, sampling: tuple[int, int], bits: int
 ) -> np.ndarray:
     """Planes Y (H, W), U and V (H/down, W/across) of `bits` as uint8 (H, W, 3) RGB; chroma interpolated linearly."""
-    (height, width), (across, down) = planes[0].shape, sampling
-    luma, chroma = planes[0].astype(np.float32), np.dstack(planes[1:]).astype(np.float32)
-    if across > 1 or down > 1:
-        to_chroma = np.array([[1 / across, 0, 0], [0, 1 / down, 0.5 / down - 0.5]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        chroma = cv2.warpAffine(chroma, to_chroma, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    height, width = planes[0].shape
+    chroma = [_at_luma(plane.astype(np.float32), sampling)[:height, :width] for plane in planes[1:]]
     weights = _weights(matrix, full)
     inverse = np.linalg.inv(weights[:, :3])
     scale = 2.0 ** (8 - bits)
     to_rgb = np.c_[inverse * scale, -inverse @ weights[:, 3]].astype(np.float32)
-    return np.clip(np.rint(cv2.transform(np.dstack([luma, chroma]), to_rgb)), 0, 255).astype(np.uint8)
+    yuv = cv2.merge([planes[0].astype(np.float32), *chroma])
+    return np.clip(np.rint(cv2.transform(yuv, to_rgb)), 0, 255).astype(np.uint8)
+
+
+def _at_luma(chroma: np.ndarray, sampling: tuple[int, int]) -> np.ndarray:
+    """Chroma samples (h, w), interpolated linearly to where luma lies: (h·down, w·across)."""
+    across, down = sampling
+    (height, width), out = chroma.shape, chroma
+    if down == 2:  # a sample lies between two rows, as `resize` has it
+        out = cv2.resize(out, (width, 2 * height), interpolation=cv2.INTER_LINEAR)
+    if across == 2:  # and on every second column
+        pairs = np.empty((*out.shape, 2), np.float32)
+        pairs[..., 0] = out
+        pairs[:, :-1, 1] = (out[:, :-1] + out[:, 1:]) / 2
+        pairs[:, -1, 1] = out[:, -1]
+        out = pairs.reshape(len(out), -1)
+    return out
 
 
 def _weights(matrix: Colorspace, full: bool) -> np.ndarray:

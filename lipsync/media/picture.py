@@ -126,9 +126,15 @@ class Picture:
             return Picture(_rgb_frame(self.turn.coded(image), self.frame), self.turn, self.index, self.time_s, self.pts)
         self._make_planar(name)
         out = Picture(copy_frame(self.frame), self.turn, self.index, self.time_s, self.pts, own=True)
-        left, top, right, bottom = self._coded(box)
+        rows, columns = changed(before, after)
+        if rows == slice(0):
+            return out
         across, down = subsampling(name)
-        change = self.turn.coded(after.astype(np.float32) - before)
+        before, after = (np.ascontiguousarray(image[rows, columns]) for image in (before, after))
+        high, wide = before.shape[:2]
+        x, y = box[0] + columns.start, box[1] + rows.start
+        left, top, right, bottom = self._coded((x, y, x + wide, y + high))
+        change = self.turn.coded(cv2.subtract(after, before, dtype=cv2.CV_32F))
         pad = (top % down, (-bottom) % down, left % across, (-right) % across)  # to whole chroma samples
         change = cv2.copyMakeBorder(np.ascontiguousarray(change), *pad, cv2.BORDER_CONSTANT, value=(0, 0, 0))
         matrix = matrix_of(self.frame.colorspace, self.frame.height)
@@ -138,9 +144,9 @@ class Picture:
             sx, sy = (across, down) if number else (1, 1)
             y, x = (top - pad[0]) // sy, (left - pad[2]) // sx
             height, width = plane.shape
-            rows, columns = min(move.shape[0], height - y), min(move.shape[1], width - x)
-            target = plane[y : y + rows, x : x + columns]
-            step = np.rint(move[:rows, :columns] * ((top_level + 1) / 256))
+            down_to, right_to = min(move.shape[0], height - y), min(move.shape[1], width - x)
+            target = plane[y : y + down_to, x : x + right_to]
+            step = np.rint(move[:down_to, :right_to] * ((top_level + 1) / 256))
             target[:] = np.clip(target + step, 0, top_level).astype(plane.dtype)
         return out
 
@@ -160,6 +166,18 @@ class Picture:
 
     def _make_planar(self, name: str) -> None:
         self.frame = planar(self.frame, name)
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns in which two pictures, uint8 (h, w, 3), differ; empty ones where they do not.
+
+    With those beside them, whose chroma a change reaches.
+    """
+    apart = cv2.absdiff(before, after).reshape(len(before), -1)
+    rows, columns = np.flatnonzero(apart.any(1)), np.flatnonzero(apart.any(0)) // 3
+    if not len(rows):
+        return slice(0), slice(0)
+    return slice(max(0, rows[0] - 2), rows[-1] + 3), slice(max(0, columns[0] - 2), columns[-1] + 3)
 
 
 def planar(frame: VideoFrame, name: str) -> VideoFrame:

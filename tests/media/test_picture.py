@@ -4,10 +4,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from av.video.reformatter import Colorspace
 from made_media import QUARTER_TURNS, make_video, numbered
 
 from lipsync.media import read_frames, read_pictures
-from lipsync.media.picture import copy_frame, plane_format, planes
+from lipsync.media.colour import planes_of
+from lipsync.media.picture import copy_frame, plane_format, planes, subsampling
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"]
 BOX = (31, 22, 90, 71)  # odd on purpose
@@ -59,6 +61,25 @@ def test_an_edit_is_seen_in_its_place_and_nowhere_else(tmp_path, pixel_format, t
     assert np.array_equal(edited.rgb()[~near], picture.rgb()[~near]) or pixel_format.startswith("yuv42")
     unchanged = picture.edited(BOX, before, before)
     assert all(np.array_equal(a, b) for a, b in zip(planes(unchanged.frame), planes(picture.frame), strict=True))
+
+
+@pytest.mark.parametrize("turn", QUARTER_TURNS)
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_an_edit_moves_the_planes_by_the_whole_pictures_change(tmp_path, pixel_format, turn):
+    """What is computed near the change alone is what the whole picture's change comes to, beside it too."""
+    picture = next(read_pictures(video(tmp_path, pixel_format, turn)))
+    left, top, right, bottom = BOX
+    before = np.full((bottom - top, right - left, 3), 90, np.uint8)
+    after = before.copy()
+    after[18:33, 14:41, 0] += 60
+    whole = np.zeros((*picture.size[::-1], 3), np.float32)
+    whole[top:bottom, left:right] = after.astype(np.float32) - before
+    moves = planes_of(picture.turn.coded(whole), Colorspace.ITU601, False, subsampling(pixel_format), offset=False)
+    edited = picture.edited(BOX, before, after)
+    for new, old, move in zip(planes(edited.frame), planes(picture.frame), moves, strict=True):
+        scale, top_level = (4, 1023) if pixel_format.endswith("10le") else (1, 255)
+        assert np.array_equal(new, np.clip(old + np.rint(scale * move), 0, top_level))
+        assert (new != old).sum() > 50
 
 
 def test_ten_bits_keep_their_finer_steps(tmp_path):
