@@ -271,17 +271,14 @@ class BlockPlanner:
         for row, seen in enumerate(self._rows):
             if not plan.able[row] or start.read_from + row < start.first:
                 continue
-            window = window_surroundings(plan.transforms[row], self.size_px, (self.info.width, self.info.height), 0.0)
-            fitting = [held for held in seen.close if window is not None and _holds(held[0], window)]
+            needed = window_surroundings(plan.transforms[row], self.size_px, (self.info.width, self.info.height), 0.0)
+            fitting = [held for held in seen.close if needed is not None and _holds(held[0], needed)]
             for box, patch in fitting[:1]:
                 found.append((row, patch, shifted(plan.transforms[row], box)))
         if not found:
             return carry
-        rows = np.array([row for row, _, _ in found])
-        size = self.size_px
+        rows, before = np.array([row for row, _, _ in found]), len(self.carry.frames)
         fresh = {
-            "windows": np.stack([crop_window(patch, t, size) for _, patch, t in found]),
-            "fine": np.stack([crop_window(patch, enlarged(t, FINE), FINE * size) for _, patch, t in found]),
             "points": plan.points[rows],
             "frames": rows + start.read_from,
             "opening": mouth_opening(plan.mouth[rows]),
@@ -290,7 +287,17 @@ class BlockPlanner:
         }
         merged = {name: np.concatenate([getattr(self.carry, name), value]) for name, value in fresh.items()}
         chosen = spread_over_openings(merged["opening"], np.abs(merged["pose_deg"][:, :2]).sum(1), POOL)
-        return replace(carry, **{name: value[chosen] for name, value in merged.items()})
+
+        def window(k: int, held: np.ndarray, times: int) -> np.ndarray:
+            if k < before:
+                return held[k]
+            _, patch, transform = found[k - before]
+            return crop_window(patch, enlarged(transform, times), times * self.size_px)
+
+        kept = {name: value[chosen] for name, value in merged.items()}
+        kept["windows"] = np.stack([window(k, self.carry.windows, 1) for k in chosen])
+        kept["fine"] = np.stack([window(k, self.carry.fine, FINE) for k in chosen])  # large: of no others
+        return replace(carry, **kept)
 
 
 def pool_of(carry: Carry, plan: Plan, lead: int) -> References | None:
