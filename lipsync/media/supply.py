@@ -20,7 +20,7 @@ from lipsync.media.sound import read_sound
 from lipsync.media.source import open_source, sound_stream
 from lipsync.types import Sound
 
-BLOCK_S = 30.0
+BLOCK_S = 10.0
 _AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 _AAC_FRAME = 1024
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}

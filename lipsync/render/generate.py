@@ -26,6 +26,7 @@ from lipsync.speech.features import (
     MEL_RATE_HZ,
     MEL_SILENCE,
     MELS,
+    SAMPLE_RATE_HZ,
     SPEECH_LEVEL_DB,
     frame_levels_db,
     gated_loudness_db,
@@ -38,8 +39,8 @@ from lipsync.types import Sound
 
 ALIKE = 5  # of the pool, so many nearest in pose compete by mouth opening
 REFERENCE_GAP_FRAMES = 4  # as in training: a reference lies at least this far from the frames being generated
-BLOCK_S, CONTEXT_S = 30.0, 3.0
-LEVEL_BLOCK_S = 30.0
+BLOCK_S, CONTEXT_S = 10.0, 3.0
+LEVEL_BLOCK_S = 10.0
 GAIN_STEP_DB = 3.0  # half of it off changes mouth shapes by 3 % of their spread
 
 
@@ -103,8 +104,10 @@ class HeardFile:
         """What is heard from start_s to end_s, and CONTEXT_S around it."""
         first = max(self.start_s, start_s - CONTEXT_S - 0.5)
         first = self.start_s + np.floor((first - self.start_s) * MEL_RATE_HZ) / MEL_RATE_HZ
-        sound = self._sound(first, max(first + 0.1, min(end_s + CONTEXT_S + 0.5, self.supply.end_s)))
-        return Heard(log_mel(Sound(sound.samples * self.gain, sound.sample_rate_hz)), float(first))
+        last = max(first + 0.1, min(end_s + CONTEXT_S + 0.5, self.supply.end_s))
+        samples = mono_16k(self._sound(first, last))  # fewer than at the sound's own rate
+        samples *= self.gain
+        return Heard(log_mel(Sound(samples, SAMPLE_RATE_HZ)), float(first))
 
     def _sound(self, start_s: float, end_s: float) -> Sound:
         return Sound(self.supply.part(start_s, end_s), self.supply.rate, start_s)

@@ -43,14 +43,15 @@ STEADY_DB = 10.0  # less than this between quiet and loud: no pauses to be found
 SPEECH_BAND_HZ = (300.0, 4000.0)
 SMOOTH_FRAMES = 5  # of the levels, 50 ms
 HANGOVER_S = 0.15  # shorter pauses (stop consonants) belong to the speech around them
-BLOCK_FRAMES = 6_000  # one minute at a time: memory beyond input and result stays flat
+BLOCK_FRAMES = 1_000  # ten seconds at a time: memory beyond input and result stays flat
+_BLOCK_TIMES = 64  # windows cut at a time, as above
 
 
 def mono_16k(sound: Sound) -> np.ndarray:
     """Mix down and resample (soxr, no delay): float32 (N,) at SAMPLE_RATE_HZ. SpeechError on an empty sound."""
     samples = np.asarray(sound.samples, dtype=np.float32)
     if samples.ndim == 2:
-        samples = samples.mean(axis=1)
+        samples = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if samples.ndim != 1 or samples.size == 0:
         raise SpeechError(f"the sound holds no samples (shape {sound.samples.shape}); give a file with speech in it")
     if not np.isfinite(samples).all():
@@ -154,13 +155,17 @@ def mel_at(mel: np.ndarray, times_s: np.ndarray, *, start_s: float, half_width: 
         between mel frames; silence outside the sound.
     """
     offsets = np.arange(-half_width, half_width + 1)
-    position = (np.asarray(times_s, dtype=np.float64)[:, None] - start_s) * MEL_RATE_HZ + offsets
+    times_s = np.asarray(times_s, dtype=np.float64)[:, None] - start_s
     silence = np.full((1, mel.shape[1]), MEL_SILENCE, dtype=np.float32)
     padded = np.concatenate([silence, mel, silence])
-    position = np.clip(position + 1, 0, len(padded) - 1)
-    lower = np.minimum(position.astype(np.int64), len(padded) - 2)
-    weight = (position - lower)[..., None]
-    return (padded[lower] * (1 - weight) + padded[lower + 1] * weight).astype(np.float32)
+    windows = np.empty((len(times_s), len(offsets), mel.shape[1]), dtype=np.float32)
+    for first in range(0, len(times_s), _BLOCK_TIMES):
+        rows = slice(first, first + _BLOCK_TIMES)
+        position = np.clip(times_s[rows] * MEL_RATE_HZ + offsets + 1, 0, len(padded) - 1)
+        lower = np.minimum(position.astype(np.int64), len(padded) - 2)
+        weight = (position - lower)[..., None]
+        windows[rows] = padded[lower] * (1 - weight) + padded[lower + 1] * weight
+    return windows
 
 
 def frame_levels_db(samples: np.ndarray) -> np.ndarray:
