@@ -22,13 +22,14 @@ import numpy as np
 from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP, mouth_opening
 from lipsync.render.lips import mean_of_channels, usual_lips
 from lipsync.render.own import skin_colour
+from lipsync.render.place import Box, of, sized
 
 _CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser from the model
 _AGREE_LEVELS = 50.0  # low frequencies this far apart share little fine detail
 _GRID = 4  # the field of points is computed at every fourth pixel
 _STILL_PX = 0.8  # a jaw seen to move by less than this stays: its outline is seen no better
 _YIELD = 4.0  # lets points that nearly meet, as closed lips do, give way to one another
-_ZONE = 0.07  # of the window's side: how far around the lips the model decides
+_ZONE, _SOFT = 0.07, 0.028  # of the window's side: how far around the lips the model decides, and its edge (sigma)
 _OWN = -1  # the frame itself, among the close-ups
 _NEAR_PX, _FAR_PX = 3.0, 6.0  # mean distance of the lips' points: nearer a close-up's mouth is shown, farther not
 _OPENING = 0.5  # what a difference in opening counts beside that: closed must be closed
@@ -36,16 +37,18 @@ _TURNS = 4  # frames in which one close-up takes over from another
 _LIGHTS = (0.75, 1.35)
 _BETTER = 1.25  # another close-up must be this much nearer to take over
 _GHOST_LEVELS = 20.0  # beside the lips: a difference of this much at low frequency is no longer the person's skin
-_ROOM_PX, _LEAST_PX = 12.0, 48.0  # of the part in which dense flow is looked for: around the zone, and its sides
+_TAIL = 3.0  # of a soft edge's sigma: beyond it nothing is left
+_LEAST_PX = 48  # a side of the mouth's part: dense flow sees nothing in less
 _MOST_TEAR = 1.0  # a change of the field by this much a pixel takes most of the weight away
 
 
 @dataclass(frozen=True)
 class Detail:
-    """Fine detail for one window: weight float32 (S, S) 0…1, field float32 (S, S, 2) px, and what lies under it.
+    """Fine detail for a part (h, w) of a window: weight float32 (h, w) 0…1, field float32 px, and what lies under it.
 
-    low: float32 (S, S, 3), the low frequencies of the window the detail is taken from, moved by the field.
-    zone: float32 (S, S), 1 where the model decides: the lips, old and new, and around them.
+    field: (h, w, 2); the frame's own is the whole window's, (S, S, 2).
+    low: float32 (h, w, 3), the low frequencies of the window the detail is taken from, moved by the field.
+    zone: float32 (h, w), 1 where the model decides: the lips, old and new, and around them.
     """
 
     weight: np.ndarray
@@ -98,6 +101,7 @@ class DetailMover:
         self.size_px, self.closeups = size_px, closeups
         self.keep = float(np.exp(-1 / smooth_frames)) if smooth_frames > 0 else 0.0
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.whole: Box = (0, 0, size_px, size_px)
         self.grid = np.stack(np.meshgrid(*(np.arange(size_px, dtype=np.float32),) * 2), -1)
         edge = np.linspace(0, size_px - 1, 5)[:-1]
         sides = [np.stack([edge, 0 * edge], 1), np.stack([size_px - 1 - edge, 0 * edge + size_px - 1], 1)]
@@ -116,31 +120,36 @@ class DetailMover:
         self.picked, self.distance_px = -1, np.inf
         self.shares: dict[int, float] = {}
         self.begun = False  # the first frame of a run shows its close-up at once, later ones come and go slowly
-        self.shown = np.zeros((self.size_px,) * 2, np.float32)  # how much of a place is a close-up's
+        self.shown = np.zeros((1, 1), np.float32)  # how much of a place is a close-up's
         self.sheet: Sheet | None = None
         self.lows: dict[int, np.ndarray] = {}
         self.skins: dict[int, np.ndarray] = {}
 
-    def from_frame(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> Detail:
+    def from_frame(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray, part: Box | None = None) -> Detail:
         """The frame's own detail, for its new mouth.
 
         Args:
-            made: float32 (S, S, 3), 0…255, colours matched.
+            made: float32 (h, w, 3), 0…255, the part of the generated window, colours matched.
             true: uint8 (S, S, 3).
             mouths: (2, 31, 2) window px: as it was, as it is wanted.
+            part: of the window in which the model decides (see mouth_part); None: all of it.
         """
         old, new = mouths[0].astype(np.float64), mouths[-1].astype(np.float64)
-        size = self.size_px
-        zone = soft_hulls([np.concatenate([old[OUTER_LIP], new[OUTER_LIP]])], size, _ZONE * size, 0.4 * _ZONE * size)
-        field = self._refine(made, true, self._between(new, old), zone, _OWN)
-        low_there, low_made = self._carried(low_pass(true), field), low_pass(made)
-        weight = self._weight(low_made, low_there, field)
-        old_lips = self._carried(soft_hulls([old[OUTER_LIP]], size, size / 32, size / 64), field)
-        zone *= np.maximum(self._trusted(low_made, low_there, new), old_lips)
-        inside = soft_hulls([new[INNER_LIP]], size, size / 64, size / 96)
-        old_inside = self._carried(soft_hulls([old[INNER_LIP]], size, size / 128, size / 96), field)
-        weight *= (1 - np.maximum(inside, old_inside)) * (1 - self.shown)
-        return Detail(1 - zone * (1 - weight), field, low_there, zone)
+        size, part = self.size_px, part or self.whole
+        there = true[of(part)]
+        zone = soft_hulls(_both_lips(mouths), part, _ZONE * size, _SOFT * size)
+        whole = self._between(new, old, self.whole)
+        field = whole[of(part)] = self._refine(made, there, whole[of(part)], zone, part, _OWN)
+        low_there, low_made = self._carried(low_pass(there), field), low_pass(made)
+        apart = self._apart(low_made, low_there)
+        old_lips = self._carried(soft_hulls([old[OUTER_LIP]], part, size / 32, size / 64), field)
+        # A hand, a shadow or a second lip that came out of a reference is not drawn on the cheek.
+        trusted = np.maximum(self._lips(new, part), np.exp(-((apart / _GHOST_LEVELS) ** 2)))
+        zone *= np.maximum(trusted, old_lips)
+        inside = soft_hulls([new[INNER_LIP]], part, size / 64, size / 96)
+        old_inside = self._carried(soft_hulls([old[INNER_LIP]], part, size / 128, size / 96), field)
+        weight = _agreement(apart, field) * (1 - np.maximum(inside, old_inside)) * (1 - self.shown)
+        return Detail(1 - zone * (1 - weight), whole, low_there, zone)
 
     def pick(self, wanted: np.ndarray) -> int:
         """The close-up whose mouth is most like the wanted one (31, 2); it stays while another is hardly better."""
@@ -160,21 +169,24 @@ class DetailMover:
         self.distance_px = float(distance[self.picked])
         return self.picked
 
-    def with_seen(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray, finer: float = 1.0) -> np.ndarray:
+    def with_seen(
+        self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray, finer: float = 1.0, part: Box | None = None
+    ) -> np.ndarray:
         """The generated window with a real mouth in it, as far as a close-up has one like the wanted one.
 
         The close-up's mouth is brought to the wanted points and to the light of the frame; another one takes over
         within _TURNS frames.
 
         Args:
-            made: float32 (S, S, 3), 0…255.
+            made: float32 (h, w, 3), 0…255, the part of the generated window.
             true: uint8 (S, S, 3).
             mouths: (2, 31, 2) window px: as it was, as it is wanted.
             finer: how many of the frame's pixels lie side by side in one of the window's.
+            part: of the window; None: all of it.
         """
         if self.closeups is None:
             return made
-        wanted, size = mouths[-1].astype(np.float64), self.size_px
+        wanted, size, part = mouths[-1].astype(np.float64), self.size_px, part or self.whole
         row = self.pick(wanted)
         trust = float(np.clip((_FAR_PX - self.distance_px) / (_FAR_PX - _NEAR_PX), 0, 1))
         for known in sorted({row, *self.shares}):
@@ -182,92 +194,77 @@ class DetailMover:
             self.shares[known] = now + float(np.clip(goal - now, -1 / _TURNS, 1 / _TURNS))
         self.shares = {known: share for known, share in self.shares.items() if share > 0}
         self.begun = True
-        lips = soft_hulls([wanted[OUTER_LIP]], size, size / 64, size / 64)
-        here = skin_colour(true, mouths[0])
-        out, self.shown = made, np.zeros((size, size), np.float32)
+        lips, here = self._lips(wanted, part), skin_colour(true, mouths[0])
+        out, self.shown = made, np.zeros_like(lips)
         for known, share in self.shares.items():
             points = self.closeups.points[known].astype(np.float64)
-            field = self._between(wanted, points)
+            field = self._between(wanted, points, part)
             if known not in self.skins:
                 self.skins[known] = skin_colour(self.closeups.windows[known], points)
             light = np.clip((here + 1) / (self.skins[known] + 1), *_LIGHTS).astype(np.float32)
-            seen = self._carried(self.closeups.windows[known].astype(np.float32), field) * light
+            seen = self._carried(self.closeups.windows[known].astype(np.float32), field, part)
             weight = np.float32(share) * lips * _whole(field)
-            out = out + weight[..., None] * (seen - made)
+            out = out + each(weight) * (seen * light - made)
             self.shown += weight
         self.shown *= min(1.0, len(self.closeups.fine[row]) / (size * finer)) ** 2  # a coarse one leaves detail alone
         return out
 
-    def from_closeup(self, made: np.ndarray, wanted: np.ndarray, row: int) -> Detail:
+    def from_closeup(self, made: np.ndarray, wanted: np.ndarray, row: int, part: Box | None = None) -> Detail:
         """A close-up's detail: lips and what is between them.
 
         Args:
-            made: float32 (S, S, 3), 0…255.
+            made: float32 (h, w, 3), 0…255, the part of the generated window.
             wanted: (31, 2) window px.
             row: of the close-ups.
+            part: of the window; None: all of it.
         """
         if self.closeups is None:
             raise ValueError("there are no close-ups to take detail from")
-        there, size = self.closeups.windows[row], self.size_px
+        there, size, part = self.closeups.windows[row], self.size_px, part or self.whole
         points = self.closeups.points[row].astype(np.float64)
-        zone = soft_hulls([wanted[OUTER_LIP]], size, size / 40, size / 48)
-        field = self._refine(made, there, self._between(wanted.astype(np.float64), points), zone, row)
+        zone = soft_hulls([wanted[OUTER_LIP]], part, size / 40, size / 48)
+        field = self._between(wanted.astype(np.float64), points, part)
+        field = self._refine(made, there[of(part)], field, zone, part, row)
         if row not in self.lows:
             self.lows[row] = low_pass(there)
-        low = self._carried(self.lows[row], field)
-        return Detail(self._weight(low_pass(made), low, field) * zone, field, low, zone)
+        low = self._carried(self.lows[row], field, part)
+        return Detail(_agreement(self._apart(low_pass(made), low), field) * zone, field, low, zone)
 
-    def _carried(self, image: np.ndarray, field: np.ndarray) -> np.ndarray:
-        """An image (S, S, …) moved by a field."""
-        place = self.grid + field
-        return cv2.remap(image, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    def _carried(self, image: np.ndarray, field: np.ndarray, part: Box = (0, 0, 0, 0)) -> np.ndarray:
+        """An image moved by a field (h, w, 2); `part`: where in the image the field lies."""
+        place = self.grid[: len(field), : field.shape[1]] + field
+        place += np.array(part[:2], np.float32)
+        return cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
-    def _between(self, here: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """Displacement here → there, (L, 2) points each, carried over the window: float32 (S, S, 2)."""
+    def _between(self, here: np.ndarray, there: np.ndarray, part: Box) -> np.ndarray:
+        """Displacement here → there, (L, 2) points each, carried over the window: float32 (h, w, 2)."""
         moves = there - here
         moves[JAW] *= np.maximum(0, 1 - _STILL_PX / np.maximum(np.linalg.norm(moves[JAW], axis=1), 1e-9))[:, None]
         if self.sheet is None or not np.array_equal(self.sheet.points, here):
             self.sheet = Sheet(here, self.border, self.size_px)
-        return self.sheet.carry(moves)
+        return self.sheet.carry(moves, part)
 
-    def _trusted(self, low_made: np.ndarray, low_there: np.ndarray, new: np.ndarray) -> np.ndarray:
-        """1 on the new lips; beside them less, the more the model's skin differs from the person's: (S, S).
+    def _lips(self, mouth: np.ndarray, part: Box) -> np.ndarray:
+        """The lips and what is between them: float32 (h, w), softly 0…1."""
+        return soft_hulls([mouth[OUTER_LIP]], part, self.size_px / 64, self.size_px / 64)
 
-        A hand, a shadow or a second lip that came out of a reference is not drawn on the cheek.
-        """
-        size = self.size_px
-        lips = soft_hulls([new[OUTER_LIP]], size, size / 64, size / 64)
-        apart = cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), size / 64)
-        return np.maximum(lips, np.exp(-((apart / _GHOST_LEVELS) ** 2)))
+    def _apart(self, low_made: np.ndarray, low_there: np.ndarray) -> np.ndarray:
+        """How far two windows are apart at low frequency: float32 (h, w), levels."""
+        return cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), self.size_px / 64)
 
     def _refine(
-        self, made: np.ndarray, true: np.ndarray, field: np.ndarray, zone: np.ndarray, which: int
+        self, made: np.ndarray, there: np.ndarray, field: np.ndarray, zone: np.ndarray, part: Box, which: int
     ) -> np.ndarray:
-        """The field corrected, in the zone, by what the two windows show; the correction is smooth."""
-        correction = np.zeros_like(field)
-        seen = self._around(zone)
-        grey_made = cv2.cvtColor(np.clip(made[seen], 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-        grey_true = cv2.cvtColor(np.ascontiguousarray(true[seen]), cv2.COLOR_RGB2GRAY)
-        found = self.flow.calc(grey_made, grey_true, field[seen].copy())
-        correction[seen] = cv2.GaussianBlur(np.clip(found - field[seen], -3, 3), (0, 0), self.size_px / 48)
+        """The field corrected, in the zone, by what the two windows show in a part (h, w); the correction is smooth."""
+        grey_made = cv2.cvtColor(cv2.convertScaleAbs(np.maximum(made, 0)), cv2.COLOR_RGB2GRAY)
+        grey_there = cv2.cvtColor(np.ascontiguousarray(there), cv2.COLOR_RGB2GRAY)
+        found = self.flow.calc(grey_made, grey_there, field.copy()) - field
+        found = cv2.GaussianBlur(np.clip(found, -3, 3), (0, 0), self.size_px / 48)
         last = self.corrections.get(which)
-        correction = correction if last is None else self.keep * last + (1 - self.keep) * correction
+        correction = np.zeros_like(self.grid) if last is None else self.keep * last
+        correction[of(part)] += found if last is None else (1 - self.keep) * found
         self.corrections = {key: value for key, value in self.corrections.items() if key == _OWN} | {which: correction}
-        return field + zone[..., None] * correction
-
-    def _around(self, zone: np.ndarray) -> tuple[slice, slice]:
-        """The part of the window in which a zone (S, S) lies, with room for the flow's patches, at least _LEAST_PX."""
-        out = []
-        for axis in (1, 0):
-            inside = np.flatnonzero(zone.max(axis) > 1 / 256)
-            first, last = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, self.size_px)
-            room = max(_ROOM_PX, (_LEAST_PX - (last - first)) / 2)
-            out.append(slice(max(0, int(first - room)), min(self.size_px, int(np.ceil(last + room)))))
-        return out[0], out[1]
-
-    def _weight(self, low_made: np.ndarray, low_there: np.ndarray, field: np.ndarray) -> np.ndarray:
-        apart = cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), self.size_px / 64)
-        return np.exp(-((apart / _AGREE_LEVELS) ** 2)) * _whole(field)
+        return field + cv2.merge([zone, zone]) * correction[of(part)]
 
 
 class Sheet:
@@ -284,21 +281,26 @@ class Sheet:
         places = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
         self.reach = np.concatenate([_distances(places, centres), np.ones((side * side, 1))], 1)
 
-    def carry(self, values: np.ndarray) -> np.ndarray:
-        """Values (L, 2) at the points, over the window: float32 (S, S, 2)."""
+    def carry(self, values: np.ndarray, part: Box) -> np.ndarray:
+        """Values (L, 2) at the points, over a part of the window: float32 (h, w, 2)."""
         side = self.size_px // _GRID
         coarse = self.reach @ np.linalg.solve(self.system, np.concatenate([values, self.zeros]))
-        matrix = np.array([[1 / _GRID, 0, 0], [0, 1 / _GRID, 0]])
+        matrix = np.array([[1 / _GRID, 0, part[0] / _GRID], [0, 1 / _GRID, part[1] / _GRID]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         coarse = coarse.reshape(side, side, 2).astype(np.float32)
-        return cv2.warpAffine(coarse, matrix, (self.size_px,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpAffine(coarse, matrix, sized(part)[2:], flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _whole(field: np.ndarray) -> np.ndarray:
-    """1 where a field (S, S, 2) moves things as a whole, less where it tears them: float32 (S, S)."""
+    """1 where a field (h, w, 2) moves things as a whole, less where it tears them: float32 (h, w)."""
     changes = [cv2.Sobel(field, cv2.CV_32F, *by, ksize=1, scale=0.5) for by in ((1, 0), (0, 1))]
     tear = sum(2 * mean_of_channels(change * change) for change in changes)
     return np.exp(-tear / np.float32(_MOST_TEAR**2))
+
+
+def _agreement(apart: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """How much fine detail is shared by windows (h, w) that lie `apart` levels apart, brought together by a field."""
+    return np.exp(-((apart / _AGREE_LEVELS) ** 2)) * _whole(field)
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -307,11 +309,35 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.sqrt(across * across + down * down)
 
 
-def soft_hulls(outlines: list[np.ndarray], size_px: int, grow_px: float, soft_px: float) -> np.ndarray:
-    """Convex hulls of outlines (P, 2), grown and softened: float32 (S, S), 0…1."""
-    filled = np.zeros((size_px, size_px), np.uint8)
+def soft_hulls(outlines: list[np.ndarray], part: Box, grow_px: float, soft_px: float) -> np.ndarray:
+    """Convex hulls of outlines (P, 2) px, grown and softened, in a part of the window: float32 (h, w), 0…1."""
+    left, top, right, bottom = part
+    filled = np.zeros((bottom - top, right - left), np.uint8)
     for outline in outlines:
-        cv2.fillConvexPoly(filled, cv2.convexHull(np.rint(outline).astype(np.int32)), 1)
+        cv2.fillConvexPoly(filled, cv2.convexHull(np.rint(outline).astype(np.int32)) - [left, top], 1)
     reach = 2 * max(1, round(grow_px)) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     return cv2.GaussianBlur(cv2.dilate(filled, disc).astype(np.float32), (0, 0), soft_px)
+
+
+def mouth_part(mouths: np.ndarray, size_px: int) -> Box:
+    """The part of a window in which the model decides anything, old lips and new: left, top, right, bottom.
+
+    At multiples of _GRID; mouths (n, 31, 2) window px.
+    """
+    lips = _both_lips(mouths)[0]
+    low, high = lips.min(0), lips.max(0)
+    room = np.maximum((_ZONE + _TAIL * _SOFT) * size_px, (_LEAST_PX - (high - low)) / 2)
+    low = np.clip(np.floor((low - room) / _GRID) * _GRID, 0, size_px - _LEAST_PX)
+    high = np.clip(np.ceil((high + room) / _GRID) * _GRID, low + _LEAST_PX, size_px)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def each(weight: np.ndarray) -> np.ndarray:
+    """A weight (h, w) for each channel: (h, w, 3)."""
+    return cv2.merge([weight] * 3)
+
+
+def _both_lips(mouths: np.ndarray) -> list[np.ndarray]:
+    """The outer lines of old lips and new as one outline."""
+    return [np.concatenate([mouths[0, OUTER_LIP], mouths[-1, OUTER_LIP]])]

@@ -41,16 +41,16 @@ class LipColour:
         self.apart: list[np.ndarray | None] = [None, None]
 
     def correction(self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray) -> np.ndarray:
-        """What to add to a generated window: float32 (S, S, 3).
+        """What to add to a generated window, or to a part (h, w) of it that holds the lips: float32 (h, w, 3).
 
         Args:
-            made: float32 (S, S, 3), 0…255.
-            true: uint8 (S, S, 3).
-            mouths: (2, 31, 2) window px: as it was, as it is wanted.
+            made: float32 (h, w, 3), 0…255.
+            true: uint8 (h, w, 3).
+            mouths: (2, 31, 2) px of these: as it was, as it is wanted.
         """
         out = np.zeros(made.shape, np.float32)
         for k, part in enumerate((_UPPER, _LOWER)):
-            old, new = (self._mask(mouth[part]) for mouth in mouths[[0, -1]])
+            old, new = (outline_mask(mouth[part], made.shape[:2]) for mouth in mouths[[0, -1]])
             if min(cv2.countNonZero(old), cv2.countNonZero(new)) >= _LEAST_PX:
                 there, here = cv2.mean(true, old)[:3], cv2.mean(made, new)[:3]
                 found = np.clip(np.subtract(there, here), -_MOST_LEVELS, _MOST_LEVELS).astype(np.float32)
@@ -59,16 +59,13 @@ class LipColour:
             known = self.apart[k]
             if known is not None:
                 soft = cv2.GaussianBlur(new.astype(np.float32), (0, 0), _SOFT_PX * self.size_px / 128)
-                out += soft[..., None] * known
+                out += cv2.merge([soft * level for level in known])
         return out
 
-    def _mask(self, outline: np.ndarray) -> np.ndarray:
-        return outline_mask(outline, self.size_px)
 
-
-def outline_mask(outline: np.ndarray, size_px: int) -> np.ndarray:
-    """uint8 (S, S), 1 within an outline (P, 2) px."""
-    mask = np.zeros((size_px, size_px), np.uint8)
+def outline_mask(outline: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 (h, w), 1 within an outline (P, 2) px."""
+    mask = np.zeros(shape, np.uint8)
     corners = np.rint(outline * 2**_SUBPIXEL).astype(np.int32)
     cv2.fillPoly(mask, [corners], 1, shift=_SUBPIXEL)
     return mask
@@ -82,10 +79,10 @@ def usual_lips(windows: np.ndarray, points: np.ndarray) -> np.ndarray:
     """
     if len(windows) < _LEAST_WINDOWS:
         return np.ones(len(windows), bool)
-    size = windows.shape[1]
+    shape = windows.shape[1:3]
     colours = np.array(
         [
-            [cv2.mean(window, outline_mask(mouth[part], size))[:3] for part in (_UPPER, _LOWER)]
+            [cv2.mean(window, outline_mask(mouth[part], shape))[:3] for part in (_UPPER, _LOWER)]
             for window, mouth in zip(windows, points, strict=True)
         ]
     )

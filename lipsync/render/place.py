@@ -1,14 +1,18 @@
-"""Where a window lies in a picture, for work on a part of the picture alone.
+"""Where a window lies in a picture, and what of it the picture's pixels see, for work on a part of either alone.
 
-A transform maps picture → window, u = A·p + b. For the pixels of a box with corner c it is u = A·p′ + (A·c + b).
+A transform maps picture → window, u = A·p + b. For the pixels of a box with corner c it is u = A·p′ + (A·c + b); a
+part of the window with corner d is a window of its own, u′ = u − d.
 """
 
+import cv2
 import numpy as np
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom (exclusive), px
 
-def window_surroundings(
-    transform: np.ndarray, size_px: int, picture: tuple[int, int], room: float
-) -> tuple[int, int, int, int] | None:
+_NOTHING = 1 / 512  # a blend weaker than this changes no grey level
+
+
+def window_surroundings(transform: np.ndarray, size_px: int, picture: tuple[int, int], room: float) -> Box | None:
     """Left, top, right, bottom of the picture's pixels under a window with `room` (of its side) around it.
 
     Clipped to the picture (width, height); None where nothing is left.
@@ -23,11 +27,28 @@ def window_surroundings(
     return (left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
 
 
-def shifted(transform: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def shifted(transform: np.ndarray, box: Box) -> np.ndarray:
     """A transform for the pixels of `box` alone."""
     out = np.array(transform, np.float64)
     out[:, 2] += out[:, :2] @ np.array(box[:2], np.float64)
     return out
+
+
+def to_part(transform: np.ndarray, part: Box) -> np.ndarray:
+    """Picture → a part of the window."""
+    out = np.array(transform, np.float64)
+    out[:, 2] -= part[:2]
+    return out
+
+
+def of(box: Box) -> tuple[slice, slice]:
+    """The rows and columns of a box."""
+    return np.s_[box[1] : box[3], box[0] : box[2]]
+
+
+def sized(box: Box) -> Box:
+    """A box of the same size at the origin."""
+    return (0, 0, box[2] - box[0], box[3] - box[1])
 
 
 def enlarged(transform: np.ndarray, times: int) -> np.ndarray:
@@ -35,3 +56,60 @@ def enlarged(transform: np.ndarray, times: int) -> np.ndarray:
     out = np.asarray(transform, np.float64) * times
     out[:, 2] += (times - 1) / 2
     return out
+
+
+def window_box(
+    transform: np.ndarray, size_px: int | tuple[int, int], shape: tuple[int, ...], reach: np.ndarray | None = None
+) -> Box | None:
+    """Left, top, right, bottom (exclusive) of the frame's pixels that the window covers; None when it covers none.
+
+    Args:
+        size_px: of the window, or (width, height) of a part of it.
+        reach: float32 of that size; only where it is above 0, if given.
+    """
+    low_px, high_px = np.array([-0.5, -0.5]), np.zeros(2) + size_px - 0.5
+    if reach is not None:
+        columns, rows = np.flatnonzero(reach.max(0) > _NOTHING), np.flatnonzero(reach.max(1) > _NOTHING)
+        if not len(rows):
+            return None
+        low_px = np.maximum(low_px, [columns[0] - 1.5, rows[0] - 1.5])
+        high_px = np.minimum(high_px, [columns[-1] + 1.5, rows[-1] + 1.5])
+    corners = np.array([low_px, [high_px[0], low_px[1]], [low_px[0], high_px[1]], high_px])
+    inverse = cv2.invertAffineTransform(np.asarray(transform, np.float64))
+    placed = corners @ inverse[:, :2].T + inverse[:, 2]
+    low, high = np.floor(placed.min(0)).astype(int), np.ceil(placed.max(0)).astype(int) + 1
+    left, top = max(int(low[0]), 0), max(int(low[1]), 0)
+    right, bottom = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
+    return (left, top, right, bottom) if right > left and bottom > top else None
+
+
+def window_coordinates(transform: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+    """Window coordinates u, v of every frame pixel in `box`: float32 (h, w)."""
+    left, top, right, bottom = box
+    x, y = np.arange(left, right, dtype=np.float64), np.arange(top, bottom, dtype=np.float64)[:, None]
+    (a, b, c), (d, e, f) = np.asarray(transform, np.float64)
+    u, v = ((p * x).astype(np.float32) + (q * y + r).astype(np.float32) for p, q, r in ((a, b, c), (d, e, f)))
+    return u, v
+
+
+def unwarp(window: np.ndarray, transform: np.ndarray, box: Box, smooth: bool = True) -> np.ndarray:
+    """The window as the frame's pixels in `box` see it: float32 (h, w, C); area-averaged when it shrinks.
+
+    smooth: where it grows it is refined by cubic interpolation first, by whole factors; else it is linear throughout.
+    """
+    left, top, right, bottom = box
+    scale = float(np.hypot(transform[0, 0], transform[0, 1]))
+    times = int(np.clip(np.ceil(scale - 1e-6), 1, 8))
+    shift = (times - 1) / (2 * times)
+    finer = np.array([[1 / times, 0, left - shift], [0, 1 / times, top - shift], [0, 0, 1]])
+    window, matrix = window.astype(np.float32), np.asarray(transform, np.float64)
+    growth = int(np.clip(np.ceil(1 / scale), 1, 4)) if smooth else 1
+    if growth > 1:
+        height, width = window.shape[:2]
+        window = cv2.resize(window, (growth * width, growth * height), interpolation=cv2.INTER_CUBIC)
+        matrix = enlarged(matrix, growth)
+    size = ((right - left) * times, (bottom - top) * times)
+    cubic = smooth and growth == 1
+    flags = (cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    out = cv2.warpAffine(window, matrix @ finer, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(out, (right - left, bottom - top), interpolation=cv2.INTER_AREA) if times > 1 else out

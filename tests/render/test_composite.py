@@ -8,7 +8,8 @@ from lipsync.faces.align import MOUTH, crop_window
 from lipsync.faces.template import HEAD
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.model.shapemap import mask_window
-from lipsync.render.composite import Compositor, face_reach, largest_outside, unwarp, window_box, window_coordinates
+from lipsync.render.composite import Compositor, face_reach, largest_outside
+from lipsync.render.place import unwarp, window_box, window_coordinates
 
 MODEL = PixelModelConfig()
 

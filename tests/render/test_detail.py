@@ -11,7 +11,7 @@ from lipsync.faces.template import HEAD
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.composite import Compositor, lips_of
 from lipsync.render.detail import DetailMover
-from lipsync.render.lips import LipColour, TextureGain, usual_lips
+from lipsync.render.lips import LipColour, TextureGain, outline_mask, usual_lips
 
 MOUTH_PX = (HEAD[MOUTH, :2] * 45 + [64, 20]).astype(np.float32)
 
@@ -176,11 +176,14 @@ def test_lips_keep_their_own_colour_upper_and_lower_apart_and_nothing_else_chang
     true = skin(5)
     new, made = lowered(6.0), skin(5).astype(np.float32)
     colour = LipColour(128)
-    upper, lower = colour._mask(MOUTH_PX[colour_parts()[0]]), colour._mask(MOUTH_PX[colour_parts()[1]])
+    upper, lower = (
+        outline_mask(MOUTH_PX[colour_parts()[0]], (128, 128)),
+        outline_mask(MOUTH_PX[colour_parts()[1]], (128, 128)),
+    )
     true = true.copy()
     true[upper > 0], true[lower > 0] = (120, 60, 60), (180, 90, 90)
-    made[colour._mask(new[colour_parts()[0]]) > 0] = (130, 60, 60)
-    made[colour._mask(new[colour_parts()[1]]) > 0] = (165, 100, 90)
+    made[outline_mask(new[colour_parts()[0]], (128, 128)) > 0] = (130, 60, 60)
+    made[outline_mask(new[colour_parts()[1]], (128, 128)) > 0] = (165, 100, 90)
     add = colour.correction(made, true, np.stack([MOUTH_PX, new]))
     x, y = np.rint(new[20]).astype(int)  # the middle of the lower lip's outer line
     assert add[y - 3, x] == pytest.approx([15, -10, 0], abs=4)
