@@ -73,6 +73,7 @@ def follow_face(
     *,
     face: str = "",
     photo_most_px: int = 1920,
+    end_s: float | None = None,
     progress: Progress | None = None,
 ) -> Followed:
     """Read a video or photo once.
@@ -80,6 +81,7 @@ def follow_face(
     Args:
         face: whose, see choose.py.
         photo_most_px: a larger photo is worked on at this side.
+        end_s: what is shown from then on is not looked at, as if the file ended there; None: all is.
 
     Raises:
         NoFaceError: no face, or several and no choice.
@@ -88,8 +90,9 @@ def follow_face(
     progress, info = progress or Silent(), fitted(probe(path), photo_most_px)
     detector.reset()
     tracker, pts = Tracker(detector), []
-    progress.start(f"finding the face in {Path(path).name}", info.frames or None, "frames")
-    for frame in read_frames(path):
+    frames = info.frames if end_s is None else min(info.frames, round(end_s * info.frame_rate))
+    progress.start(f"finding the face in {Path(path).name}", frames or None, "frames")
+    for frame in read_frames(path, end_s=end_s):
         tracker.update(replace(frame, image=fit(frame.image, info)))
         pts.append(frame.pts if frame.pts is not None else round(Fraction(frame.time_s) / info.time_base))
         progress.advance()

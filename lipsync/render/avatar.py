@@ -1,21 +1,24 @@
 """Say something with a template: footage is played forth and back as long as the speech lasts, a photo is held.
 
-Which pictures are shown when is decided in template.py. Going back reads blocks of pictures again, so that memory does
-not grow with the template's length. A photo's head sways a little, slowly (see sway.py), and it blinks (see blink.py).
+Which pictures are shown when is decided in template.py, from all that is looked at: of a long template its first
+LOOKED_AT_S, and in a stream, whose first picture shall leave soon, its first STREAM_LOOKED_AT_S; four times as much as
+long as no face in it can be done. Going back reads blocks of pictures again, so that memory does not grow with the
+template's length. A photo's head sways a little, slowly (see sway.py), and it blinks (see blink.py).
 """
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from lipsync.config import RenderConfig
-from lipsync.errors import MediaError
-from lipsync.faces.detect import FaceDetector
+from lipsync.errors import MediaError, NoFaceError
+from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import read_stretch
-from lipsync.media import Picture, read_pictures
+from lipsync.media import Picture, probe, read_pictures
 from lipsync.media.supply import SoundSupply
 from lipsync.model.base import Base
 from lipsync.progress import Progress, Silent
@@ -34,6 +37,7 @@ from lipsync.types import Sound, Speech, VideoInfo
 
 T = TypeVar("T")
 BLOCK_BYTES = 96 << 20  # pictures held while a template is played back
+LOOKED_AT_S, STREAM_LOOKED_AT_S = 600.0, 20.0  # of a template; 3 kB are held for each picture of it
 
 
 def say(
@@ -64,12 +68,13 @@ def say(
         SpeechError: empty sound.
     """
     config, progress = config or RenderConfig(), progress or Silent()
+    detector = detector or open_detector(config.detector, look=True)
     template, out = Path(template), Path(out)
     given = speech.sound if isinstance(speech, Speech) else speech
     sound = Sound(given.samples, given.sample_rate_hz, 0.0)
     heard = listen(sound)
     begun = time.monotonic()
-    plan = make_plan(template, config, base.pixel.config.size_px, progress, detector)
+    plan = _plan_of(template, STREAM_LOOKED_AT_S if stream else LOOKED_AT_S, config, base, progress, detector)
     planned_s = time.monotonic() - begun
     length_s = sound.duration_s + config.tail_s
     still = plan.info.is_still
@@ -95,6 +100,19 @@ def say(
     return production.run(parts, pictures)
 
 
+def _plan_of(
+    template: Path, end_s: float, config: RenderConfig, base: Base, progress: Progress, detector: FaceDetector
+) -> Plan:
+    """The plan of a template's beginning; of more where nothing there can be done. Raises: see make_plan."""
+    info = probe(template)
+    while not info.is_still and end_s < info.duration_s:
+        try:
+            return make_plan(template, config, base.pixel.config.size_px, progress, detector, end_s)
+        except NoFaceError:
+            end_s *= 4
+    return make_plan(template, config, base.pixel.config.size_px, progress, detector)
+
+
 def orders_of(sequence: Sequence, piece_s: float, info: VideoInfo) -> list[tuple[Sequence, int]]:
     """A sequence in parts of `piece_s`, each with how many positions of the part before run in."""
     frames = max(1, round(piece_s * float(info.frame_rate)))
@@ -110,11 +128,10 @@ def decode_order(plan: Plan, frames: np.ndarray, block_bytes: int = BLOCK_BYTES)
     info = plan.info
 
     def stretch(first: int, last: int) -> Iterator[Picture]:
-        end_s = float(plan.times_s[last]) if last < len(plan) else None
         start_s = float(plan.times_s[first]) if first else 0.0
-        pictures = read_pictures(info.path, start_s=start_s, end_s=end_s, count=False)
+        pictures = read_pictures(info.path, start_s=start_s, count=False)
         at = first
-        for at, picture in enumerate(pictures, first):
+        for at, picture in enumerate(islice(pictures, last - first), first):
             if picture.pts != plan.pts[at]:
                 break
             yield picture

@@ -79,6 +79,7 @@ def make_plan(
     size_px: int,
     progress: Progress | None = None,
     detector: FaceDetector | None = None,
+    end_s: float | None = None,
 ) -> Plan:
     """Read the template once.
 
@@ -86,6 +87,7 @@ def make_plan(
         video: a video or a photo.
         size_px: side of the pixel model's window.
         detector: instead of the one that `config` names.
+        end_s: only what is shown before is planned; None: all.
 
     Raises:
         NoFaceError: no face, no frame that can be done (says why), or several faces and no choice.
@@ -97,6 +99,7 @@ def make_plan(
         replace(config.window, size_px=size_px),
         face=config.face,
         photo_most_px=config.photo_most_px,
+        end_s=end_s,
         progress=progress,
     )
     reasons = judge_frames(known, config)

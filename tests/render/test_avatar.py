@@ -62,6 +62,44 @@ def test_reading_back_in_blocks_gives_the_same_pictures(tmp_path):
         assert all(np.array_equal(image, pictures[k]) for image, k in zip(read, order, strict=True))
 
 
+class Counting(DrawnDetector):
+    pictures = 0
+
+    def detect(self, image):
+        self.pictures += 1
+        return super().detect(image)
+
+
+@pytest.mark.parametrize(("stream", "gap", "looked_at"), [(True, 0, 10), (True, 15, 10 + 30), (False, 0, 30)])
+def test_of_a_stream_only_the_beginning_of_the_template_is_looked_at_first(
+    base, tmp_path, monkeypatch, stream, gap, looked_at
+):
+    monkeypatch.setattr("lipsync.render.avatar.STREAM_LOOKED_AT_S", 0.4)
+    video = write_video(tmp_path / "t.mp4", speaking(30, gap=range(gap)))
+    detector, out = Counting(), tmp_path / "out.mp4"
+    result = say(noise_speech(1.5), video, out, base, RenderConfig(tail_s=0.0), detector=detector, stream=stream)
+    assert detector.pictures == looked_at
+    assert result.frames == result.rendered == len(list(read_frames(out))) == 38  # played back, though cut short
+
+
+def test_of_a_long_template_the_rest_is_not_looked_at(base, tmp_path, monkeypatch):
+    monkeypatch.setattr("lipsync.render.avatar.LOOKED_AT_S", 0.4)
+    video, detector = write_video(tmp_path / "t.mp4", speaking(30)), Counting()
+    say(noise_speech(0.8), video, tmp_path / "out.mp4", base, RenderConfig(tail_s=0.0), detector=detector)
+    assert detector.pictures == 10
+    write_video(tmp_path / "short.mp4", speaking(10))
+    say(
+        noise_speech(0.8),
+        tmp_path / "short.mp4",
+        tmp_path / "same.mp4",
+        base,
+        RenderConfig(tail_s=0.0),
+        detector=detector,
+    )
+    pairs = zip(read_frames(tmp_path / "out.mp4"), read_frames(tmp_path / "same.mp4"), strict=True)
+    assert max(np.abs(a.image.astype(int) - b.image).mean() for a, b in pairs) < 1.0  # as if it ended there
+
+
 def test_say_lasts_as_long_as_the_speech(base, tmp_path):
     video = write_video(tmp_path / "t.mp4", speaking(9), sound=noise_speech(0.36))
     speech = noise_speech(1.2, 22050)
