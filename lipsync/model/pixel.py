@@ -17,7 +17,7 @@ Sources: Ronneberger et al. 2015 (U-Net); Li & He 2025, arXiv 2511.13720 (x-pred
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,31 @@ class Batch:
     known_times_s: Tensor
     known_roles: Tensor
     known_valid: Tensor
+
+    def with_known(self, frames: slice) -> "Batch":
+        """The same with some of its known frames alone."""
+        return replace(self, **{k: v[:, frames] for k, v in vars(self).items() if k.startswith("known")})
+
+
+@dataclass(frozen=True)
+class Known:
+    """Known frames as the encoder sees them, whatever the targets and their flow time.
+
+    features (B, K, C, h, w), finest first; patches (B, K, D, h′, w′); condition (B, K, E).
+    """
+
+    features: list[Tensor]
+    patches: Tensor
+    condition: Tensor
+
+    @staticmethod
+    def joined(parts: "list[Known]") -> "Known":
+        """All frames of `parts`, in order."""
+        features = [torch.cat(same, 1) for same in zip(*(part.features for part in parts), strict=True)]
+        patches, condition = (
+            torch.cat([getattr(part, name) for part in parts], 1) for name in ("patches", "condition")
+        )
+        return Known(features, patches, condition)
 
 
 def embed_scalar(value: Tensor, size: int, longest: float) -> Tensor:
@@ -301,27 +326,25 @@ class PixelModel(nn.Module):
             torch.cat([embed_scalar(t, 64, 4.0), embed_scalar(time_s, 64, 8.0)], dim=-1).to(self.role.dtype)
         )
 
-    def encode_known(self, batch: Batch) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Features (finest first), patches and condition of the known frames: once per clip for the references."""
+    def encode_known(self, batch: Batch) -> Known:
+        """The batch's known frames."""
         condition = self.condition_known(batch)
         frames = torch.cat([batch.known, torch.zeros_like(batch.known[:, :, :1]), batch.known_maps], dim=2)
         features, patches = self.encoder(frames.flatten(0, 1), condition.flatten(0, 1))
         shape = batch.known.shape[:2]
-        return [f.unflatten(0, shape) for f in features], patches.unflatten(0, shape), condition
+        return Known([f.unflatten(0, shape) for f in features], patches.unflatten(0, shape), condition)
 
-    def forward(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
-        """See the class."""
+    def forward(self, x_t: Tensor, t: Tensor, batch: Batch, known: Known | None = None) -> Tensor:
+        """See the class; `known`: the batch's known frames where they are encoded already."""
         size, frames = x_t.shape[:2]
-        known, known_patches, known_condition = self.encode_known(batch)
+        known = known or self.encode_known(batch)
         condition = self.condition_target(t, batch)
         mask = batch.mask.to(x_t.dtype).expand(size, frames, 1, -1, -1)
         seen = x_t * (1 - mask * (1 - t.view(-1, 1, 1, 1, 1)))
-        features, patches = self.encoder(
-            torch.cat([seen, mask, batch.maps], dim=2).flatten(0, 1), condition.flatten(0, 1)
-        )
-        tokens = torch.cat(
-            [patches.unflatten(0, (size, frames)), known_patches * batch.known_valid[:, :, None, None, None]], dim=1
-        )
-        tokens = self.transformer(tokens, torch.cat([condition, known_condition], dim=1))
-        x = self.decoder(tokens, features[::-1], known[::-1], batch, condition.flatten(0, 1))
+        shown = torch.cat([seen, mask, batch.maps], dim=2).flatten(0, 1)
+        features, patches = self.encoder(shown, condition.flatten(0, 1))
+        there = known.patches * batch.known_valid[:, :, None, None, None]
+        tokens = torch.cat([patches.unflatten(0, (size, frames)), there], dim=1)
+        tokens = self.transformer(tokens, torch.cat([condition, known.condition], dim=1))
+        x = self.decoder(tokens, features[::-1], known.features[::-1], batch, condition.flatten(0, 1))
         return x.unflatten(0, (size, frames))

@@ -42,11 +42,13 @@ class Block(nn.Module):
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q·kᵀ/√d)·v, (…, N, d) each.
 
-    Where a CPU generates in half precision, as two products: 2.6 ms instead of 7.2 for 704 tokens, and 4 MB held.
+    Where a CPU generates in half precision, as two products: 2 ms instead of 7.2 for 704 tokens, and 4 MB held. As
+    queries and keys are normalised, no score passes √d: exponentials need not be taken relative to the largest.
     """
     if not _half_on_cpu(v):
         return F.scaled_dot_product_attention(q, k, v)
-    return (q * v.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(-1) @ v
+    weight = (q * v.shape[-1] ** -0.5 @ k.transpose(-1, -2)).exp_()
+    return (weight @ v) / weight.sum(-1, keepdim=True)
 
 
 def _gelu(x: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from torch import Tensor
 from lipsync.config import RenderConfig
 from lipsync.errors import SpeechError
 from lipsync.media.supply import SoundSupply
-from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, PixelModel
-from lipsync.model.sampler import SamplerConfig, sample
+from lipsync.model.pixel import PREVIOUS, REFERENCE, Batch, Known, PixelModel
+from lipsync.model.sampler import SamplerConfig, encode, sample
 from lipsync.model.shape import ShapeSpace
 from lipsync.model.shapemap import draw_shapes, mask_window
 from lipsync.model.speech_to_shape import ShapeModel, predict_shape
@@ -188,6 +188,7 @@ class WindowGenerator:
         self.mask = torch.from_numpy(mask_window(size, dims.mask_top_px, dims.mask_side_px))
         self.reference_maps = draw_shapes(references.points, size)
         self.has_sound = 0.0 if heard.is_silent else 1.0
+        self.encoded: dict[int, Known] = {}  # references that were needed, by row of the pool
         self.template_tracks: np.ndarray | None = None  # (F,), to prefer references of the same face
         self.reset()
 
@@ -211,18 +212,18 @@ class WindowGenerator:
             float32 (F, S, S, 3), 0…255; the true pixels outside the mask.
         """
         maps = _unit(draw_shapes(points, windows.shape[1]))
-        batch = self._batch(maps, times_s, frames)
+        rows = self._pick(frames)
+        batch = self._batch(maps, times_s, rows)
         seed = int(np.random.SeedSequence([self.seed, self.chunk]).generate_state(1, np.uint64)[0])
         generator = torch.Generator().manual_seed(seed % 2**63)
         true = _signed(windows)[None].to(self.device)
-        made = sample(self.model, batch, true, self.sampler, generator)[0].cpu()
+        made = sample(self.model, batch, true, self.sampler, generator, self._known(batch, rows))[0].cpu()
         self._remember(made, maps, times_s)
         self.chunk += 1
         return ((made + 1) * 127.5).permute(0, 2, 3, 1).contiguous().numpy()
 
-    def _batch(self, maps: Tensor, times_s: np.ndarray, frames: np.ndarray) -> Batch:
+    def _batch(self, maps: Tensor, times_s: np.ndarray, rows: np.ndarray) -> Batch:
         dims = self.model.config
-        rows = self._pick(frames)
         first_s = times_s[0]
         gap_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
         before = -gap_s * np.arange(dims.previous_frames, 0, -1)
@@ -244,6 +245,15 @@ class WindowGenerator:
             known_valid=torch.tensor([valid + [1.0] * len(rows)]),
         )
         return Batch(**{name: value.to(self.device) for name, value in vars(batch).items()})
+
+    def _known(self, batch: Batch, rows: np.ndarray) -> Known:
+        """The batch's known frames encoded, a reference once; each by itself, so that no result depends on others."""
+        count = self.model.config.previous_frames
+        for k, row in enumerate(rows.tolist(), count):
+            if row not in self.encoded:
+                self.encoded[row] = encode(self.model, batch.with_known(slice(k, k + 1)))
+        previous = encode(self.model, batch.with_known(slice(count)))
+        return Known.joined([previous, *(self.encoded[row] for row in rows.tolist())])
 
     def _pick(self, frames: np.ndarray) -> np.ndarray:
         """Rows of the pool alike `frames` in pose and unlike in mouth, none near them; the farthest where all are."""

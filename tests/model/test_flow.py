@@ -57,7 +57,10 @@ class _Knows(torch.nn.Module):
         super().__init__()
         self.mean, self.spread, self.config = mean, spread, TINY
 
-    def forward(self, x_t, t, batch):
+    def encode_known(self, batch):
+        return None
+
+    def forward(self, x_t, t, batch, known=None):
         t = t.view(-1, 1, 1, 1, 1)
         gain = t * self.spread**2 / (t**2 * self.spread**2 + (1 - t) ** 2)
         return self.mean + gain * (x_t - t * self.mean)

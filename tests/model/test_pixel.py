@@ -1,6 +1,7 @@
 """The pixel model listens to each thing it is told, and to nothing it must not see."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -122,6 +123,24 @@ def test_what_is_never_moved_is_left_out_with_the_same_result(monkeypatch, preci
     monkeypatch.undo()
     assert pixel._unusable_first(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])) == 1
     assert pixel._unusable_first(torch.zeros(2, 3)) == 0
+
+
+def test_known_frames_encoded_one_by_one_give_the_same_windows():
+    model, batch = tiny_pixel(), random_batch(batch=2, frames=2, known=3)
+    x, t = torch.randn(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(2)), torch.full((2,), 0.4)
+    with torch.inference_mode():
+        parts = [model.encode_known(batch.with_known(slice(k, k + 1))) for k in range(3)]
+        apart = model(x, t, batch, pixel.Known.joined(parts))
+        assert torch.allclose(model(x, t, batch), apart, atol=1e-5)
+        assert not torch.allclose(model(x, t, batch, pixel.Known.joined(parts[::-1])), apart, atol=1e-4)
+
+
+def test_known_frames_are_encoded_once_however_many_steps_follow(monkeypatch):
+    model, batch = tiny_pixel(), random_batch(frames=2)
+    monkeypatch.setattr(model, "encode_known", Mock(wraps=model.encode_known))
+    config = sampler.SamplerConfig(steps=3, guidance=2.0)
+    sampler.sample(model, batch, torch.zeros(1, 2, 3, 32, 32), config, torch.Generator())
+    assert model.encode_known.call_count == 1
 
 
 def test_fast_and_exact_arithmetic_draw_the_same_window(monkeypatch):
