@@ -26,7 +26,6 @@ from lipsync.faces.detect import FaceDetector, open_detector
 
 ENGINES = ("local", "ray")
 _LOOK_EVERY_S = 0.5
-_OTHERS_EVERY = 6  # pictures between two looks for more faces while one is there: a quarter of a second
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,7 +50,7 @@ class Tools:
     @cached_property
     def detector(self) -> FaceDetector:
         """Finds faces."""
-        return self.given_detector or open_detector(self.config.detector, others_every=_OTHERS_EVERY)
+        return self.given_detector or open_detector(self.config.detector)
 
     @cached_property
     def judge(self) -> SyncJudge:

@@ -35,6 +35,7 @@ MESH_TO_68 = np.array(
 )
 DETECTORS = ("mediapipe", "face-alignment")
 LOOK_EVERY = 2  # pictures between two looks at whether a mouth is hidden
+OTHERS_EVERY = 6  # pictures between two looks for more faces while one is there: a quarter of a second
 BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
@@ -51,7 +52,7 @@ class FaceDetector(Protocol):
 
 
 def open_detector(
-    name: str = "mediapipe", device: str = "cpu", look: bool = False, others_every: int = 1
+    name: str = "mediapipe", device: str = "cpu", look: bool = False, others_every: int = OTHERS_EVERY
 ) -> FaceDetector:
     """The detector of that name.
 

@@ -52,9 +52,17 @@ class MouthLooker(nn.Sequential):
 
 def mouth_picture(window: np.ndarray) -> np.ndarray:
     """The part of a window (S, S, 3) that is looked at: uint8 (32, 32, 3)."""
-    size = window.shape[0]
-    left, top, side = round(_LEFT * size), round(_TOP * size), round(_SIDE * size)
-    return cv2.resize(window[top : top + side, left : left + side], (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
+    left, top, side = _looked_at(len(window))
+    return _small(window[top : top + side, left : left + side])
+
+
+def _looked_at(size: int) -> tuple[int, int, int]:
+    """Left, top and side of what is looked at in a window of that size."""
+    return round(_LEFT * size), round(_TOP * size), round(_SIDE * size)
+
+
+def _small(part: np.ndarray) -> np.ndarray:
+    return cv2.resize(part, (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
 
 
 def as_input(pictures: np.ndarray) -> torch.Tensor:
@@ -116,13 +124,19 @@ def hidden_stretches(covered: np.ndarray) -> np.ndarray:
 
 
 def look_at_mouth(face: Face, image: np.ndarray) -> Face:
-    """The face with `covered` filled in; image uint8 (H, W, 3)."""
+    """The face with `covered` filled in; image uint8 (H, W, 3). Of its window only the mouth is cut out."""
     transform = window_transforms(fit_pose(face.landmarks[None].astype(np.float64)), WindowConfig())[0]
-    return replace(face, covered=cover_probability(crop_window(image, transform, WindowConfig.size_px)))
+    left, top, side = _looked_at(WindowConfig.size_px)
+    transform[:, 2] -= left, top
+    return replace(face, covered=_hidden(_small(crop_window(image, transform, side))))
 
 
 def cover_probability(window: np.ndarray) -> float:
     """How likely something hides the mouth of one window, uint8 (S, S, 3): a hand, a microphone, or text."""
+    return _hidden(mouth_picture(window))
+
+
+def _hidden(picture: np.ndarray) -> float:
     with torch.inference_mode():
-        found = load_looker()(as_input(mouth_picture(window)[None])).softmax(1)[0]
+        found = load_looker()(as_input(picture[None])).softmax(1)[0]
     return float(1 - found[CLEAR])
