@@ -11,7 +11,7 @@ own skin moved along with the mouth: see detail.py. `colour` is what must be add
 meet, carried inwards by normalised convolution (Knutsson & Westin 1993) and smoothed over time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -147,23 +147,18 @@ class Compositor:
         """
         low = low_pass(made)
         colour = self._colour(own.low - low, 4 * own.zone * (1 - own.zone), mouth)
-        fine, decided, rest = made - low, low + colour, 1 - own.weight
-        under = own.low + each(own.zone) * (decided - own.low) - each(own.weight) * own.low
-        closeups, box = self.mover.closeups, (0, 0, moved.shape[1], moved.shape[0])
-        if closeups is None:
-            layers = cv2.merge([under + each(rest) * fine, own.weight])
-            out = unwarp(layers, transform, box)
-            return out[..., :3] + each(out[..., 3]) * moved
-        row = self.mover.picked
-        close = self.mover.from_closeup(made + colour, mouths[-1], row, mouth)
-        share = rest * close.weight
-        under += each(rest - share) * fine - each(share) * close.low
-        out = unwarp(cv2.merge([under, own.weight]), transform, box)
-        new = out[..., :3] + each(out[..., 3]) * moved
-        part = window_box(transform, self.size_px, moved.shape, share)
-        if part is not None:
-            there = shifted(transform, part)
-            new[of(part)] += self._seen_close(closeups.fine[row], close.field, share, there, sized(part), mouth)
+        fine, rest, zone = made - low, each(1 - own.weight), each(own.zone)
+        under = rest * (own.low + fine) + zone * (low + colour - own.low)
+        closeups, row = self.mover.closeups, self.mover.picked
+        close = None if closeups is None else self.mover.from_closeup(made + colour, mouths[-1], row, mouth)
+        if close is not None:
+            close = replace(close, weight=(1 - own.weight) * close.weight)
+            under -= each(close.weight) * (close.low + fine)
+        box = (0, 0, moved.shape[1], moved.shape[0])
+        new = unwarp(under, transform, box)
+        new += cv2.multiply(moved, each(unwarp(own.weight, transform, box)), dtype=cv2.CV_32F)
+        if closeups is not None and close is not None:
+            self._add_close(new, closeups.fine[row], close, mouth, transform)
         return new
 
     def _moved(self, frame: np.ndarray, field: np.ndarray, transform: np.ndarray, box: Box) -> np.ndarray:
@@ -175,17 +170,19 @@ class Compositor:
         place[..., 1] += np.arange(top, bottom, dtype=np.float32)[:, None]
         return cv2.remap(frame, place, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
-    def _seen_close(
-        self, fine: np.ndarray, field: np.ndarray, share: np.ndarray, transform: np.ndarray, box: Box, mouth: Box
-    ) -> np.ndarray:
-        """A close-up (n·S, n·S, 3) moved by a field over the mouth's part, under its share, in the pixels of `box`."""
-        times = len(fine) // self.size_px
-        across, down, weight = cv2.split(unwarp(cv2.merge([field, share]), transform, box, smooth=False))
-        u, v = window_coordinates(transform, box)
+    def _add_close(self, new: np.ndarray, fine: np.ndarray, detail: Detail, mouth: Box, transform: np.ndarray) -> None:
+        """Add a close-up (n·S, n·S, 3), moved by a field, under its weight, to `new`, see _mouth, in place."""
+        part = window_box(transform, self.size_px, new.shape, detail.weight)
+        if part is None:
+            return
+        there, times = shifted(transform, part), len(fine) // self.size_px
+        layers = cv2.merge([detail.field, detail.weight])
+        across, down, weight = cv2.split(unwarp(layers, there, sized(part), smooth=False))
+        u, v = window_coordinates(there, sized(part))
         shift = np.float32((times - 1) / 2)
         x, y = (u + across + mouth[0]) * times + shift, (v + down + mouth[1]) * times + shift
         seen = cv2.remap(fine, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return cv2.multiply(seen, each(weight), dtype=cv2.CV_32F)
+        new[of(part)] += cv2.multiply(seen, each(weight), dtype=cv2.CV_32F)
 
     def _level(self, source: np.ndarray, new: np.ndarray, lips: list[np.ndarray], transform: np.ndarray) -> None:
         """Bring the texture of the lips in `new`, (h, w, 3), to the strength that the source's have, in place.

@@ -8,9 +8,12 @@ F is a picture in its own pixels, W its window, low a Gaussian of _CUT_PX. Pictu
 lips, moved along with them; picture 1 is the close-up whose mouth is most like the wanted one: it knows teeth that the
 frame does not show, and where the two mouths are near one another it stands in for the generated window. A field f
 says where in its picture a place of the new mouth comes from: interpolated from the mouth's points by a smooth sheet
-(kernel r, fixed on the window's border), then, at the lips, refined by dense flow (Kroeger et al. 2016, DIS). The zone
-z is 1 at the lips, old and new, where the model decides. A weight w falls where the two do not agree at low frequency,
-where the field tears and, for the frame, inside the mouth.
+(sheet.py), then, at the lips, refined by dense flow (Kroeger et al. 2016, DIS). The zone z is 1 at the lips, old and
+new, where the model decides. A weight w falls where the two do not agree at low frequency, where the field tears and,
+for the frame, inside the mouth.
+
+Outside the mouth's part (mouth_part), a box around the lips, z is 0 and the picture is F₀(p + f₀(p)): only there is
+anything else computed.
 """
 
 from dataclasses import dataclass
@@ -22,13 +25,12 @@ import numpy as np
 from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP, mouth_opening
 from lipsync.render.lips import mean_of_channels, usual_lips
 from lipsync.render.own import skin_colour
-from lipsync.render.place import Box, of, sized
+from lipsync.render.place import Box, of
+from lipsync.render.sheet import GRID, Sheet
 
 _CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser from the model
 _AGREE_LEVELS = 50.0  # low frequencies this far apart share little fine detail
-_GRID = 4  # the field of points is computed at every fourth pixel
 _STILL_PX = 0.8  # a jaw seen to move by less than this stays: its outline is seen no better
-_YIELD = 4.0  # lets points that nearly meet, as closed lips do, give way to one another
 _ZONE, _SOFT = 0.07, 0.028  # of the window's side: how far around the lips the model decides, and its edge (sigma)
 _OWN = -1  # the frame itself, among the close-ups
 _NEAR_PX, _FAR_PX = 3.0, 6.0  # mean distance of the lips' points: nearer a close-up's mouth is shown, farther not
@@ -39,6 +41,7 @@ _BETTER = 1.25  # another close-up must be this much nearer to take over
 _GHOST_LEVELS = 20.0  # beside the lips: a difference of this much at low frequency is no longer the person's skin
 _TAIL = 3.0  # of a soft edge's sigma: beyond it nothing is left
 _LEAST_PX = 48  # a side of the mouth's part: dense flow sees nothing in less
+_SMOOTHINGS = 2  # of the dense flow, which is smoothed afterwards: with 5 the windows agree no better
 _MOST_TEAR = 1.0  # a change of the field by this much a pixel takes most of the weight away
 
 
@@ -101,11 +104,9 @@ class DetailMover:
         self.size_px, self.closeups = size_px, closeups
         self.keep = float(np.exp(-1 / smooth_frames)) if smooth_frames > 0 else 0.0
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.flow.setVariationalRefinementIterations(_SMOOTHINGS)
         self.whole: Box = (0, 0, size_px, size_px)
         self.grid = np.stack(np.meshgrid(*(np.arange(size_px, dtype=np.float32),) * 2), -1)
-        edge = np.linspace(0, size_px - 1, 5)[:-1]
-        sides = [np.stack([edge, 0 * edge], 1), np.stack([size_px - 1 - edge, 0 * edge + size_px - 1], 1)]
-        self.border = np.concatenate([*sides, *[side[:, ::-1] for side in sides]])
         self.usual = np.zeros(0 if closeups is None else len(closeups.points), bool)
         if closeups is not None:
             for number in np.unique(closeups.tracks):
@@ -169,6 +170,10 @@ class DetailMover:
         self.distance_px = float(distance[self.picked])
         return self.picked
 
+    def _trust(self) -> float:
+        """How far the picked close-up stands in for the generated window."""
+        return float(np.clip((_FAR_PX - self.distance_px) / (_FAR_PX - _NEAR_PX), 0, 1))
+
     def with_seen(
         self, made: np.ndarray, true: np.ndarray, mouths: np.ndarray, finer: float = 1.0, part: Box | None = None
     ) -> np.ndarray:
@@ -188,7 +193,7 @@ class DetailMover:
             return made
         wanted, size, part = mouths[-1].astype(np.float64), self.size_px, part or self.whole
         row = self.pick(wanted)
-        trust = float(np.clip((_FAR_PX - self.distance_px) / (_FAR_PX - _NEAR_PX), 0, 1))
+        trust = self._trust()
         for known in sorted({row, *self.shares}):
             goal, now = trust * (known == row), self.shares.get(known, 0.0 if self.begun else trust)
             self.shares[known] = now + float(np.clip(goal - now, -1 / _TURNS, 1 / _TURNS))
@@ -224,7 +229,9 @@ class DetailMover:
         points = self.closeups.points[row].astype(np.float64)
         zone = soft_hulls([wanted[OUTER_LIP]], part, size / 40, size / 48)
         field = self._between(wanted.astype(np.float64), points, part)
-        field = self._refine(made, there[of(part)], field, zone, part, row)
+        missing = 1 - self._trust()
+        if missing > 0:  # else the generated window has this very mouth already, at the same place
+            field = self._refine(made, there[of(part)], field, np.float32(missing) * zone, part, row)
         if row not in self.lows:
             self.lows[row] = low_pass(there)
         low = self._carried(self.lows[row], field, part)
@@ -241,7 +248,7 @@ class DetailMover:
         moves = there - here
         moves[JAW] *= np.maximum(0, 1 - _STILL_PX / np.maximum(np.linalg.norm(moves[JAW], axis=1), 1e-9))[:, None]
         if self.sheet is None or not np.array_equal(self.sheet.points, here):
-            self.sheet = Sheet(here, self.border, self.size_px)
+            self.sheet = Sheet(here, self.size_px)
         return self.sheet.carry(moves, part)
 
     def _lips(self, mouth: np.ndarray, part: Box) -> np.ndarray:
@@ -267,30 +274,6 @@ class DetailMover:
         return field + cv2.merge([zone, zone]) * correction[of(part)]
 
 
-class Sheet:
-    """A smooth sheet over a window through values at points, fixed on the border: kernel r (see the file)."""
-
-    def __init__(self, points: np.ndarray, border: np.ndarray, size_px: int) -> None:
-        self.points, self.size_px, self.zeros = points, size_px, np.zeros((len(border) + 1, 2))
-        centres = np.concatenate([points, border])
-        count, side = len(centres), size_px // _GRID
-        self.system = np.ones((count + 1, count + 1))
-        self.system[:count, :count] = _distances(centres, centres) - _YIELD * np.eye(count)
-        self.system[count, count] = 0
-        at = np.arange(side, dtype=np.float64) * _GRID
-        places = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
-        self.reach = np.concatenate([_distances(places, centres), np.ones((side * side, 1))], 1)
-
-    def carry(self, values: np.ndarray, part: Box) -> np.ndarray:
-        """Values (L, 2) at the points, over a part of the window: float32 (h, w, 2)."""
-        side = self.size_px // _GRID
-        coarse = self.reach @ np.linalg.solve(self.system, np.concatenate([values, self.zeros]))
-        matrix = np.array([[1 / _GRID, 0, part[0] / _GRID], [0, 1 / _GRID, part[1] / _GRID]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        coarse = coarse.reshape(side, side, 2).astype(np.float32)
-        return cv2.warpAffine(coarse, matrix, sized(part)[2:], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-
-
 def _whole(field: np.ndarray) -> np.ndarray:
     """1 where a field (h, w, 2) moves things as a whole, less where it tears them: float32 (h, w)."""
     changes = [cv2.Sobel(field, cv2.CV_32F, *by, ksize=1, scale=0.5) for by in ((1, 0), (0, 1))]
@@ -301,12 +284,6 @@ def _whole(field: np.ndarray) -> np.ndarray:
 def _agreement(apart: np.ndarray, field: np.ndarray) -> np.ndarray:
     """How much fine detail is shared by windows (h, w) that lie `apart` levels apart, brought together by a field."""
     return np.exp(-((apart / _AGREE_LEVELS) ** 2)) * _whole(field)
-
-
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Between points (A, 2) and (B, 2): (A, B)."""
-    across, down = a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1]
-    return np.sqrt(across * across + down * down)
 
 
 def soft_hulls(outlines: list[np.ndarray], part: Box, grow_px: float, soft_px: float) -> np.ndarray:
@@ -323,13 +300,14 @@ def soft_hulls(outlines: list[np.ndarray], part: Box, grow_px: float, soft_px: f
 def mouth_part(mouths: np.ndarray, size_px: int) -> Box:
     """The part of a window in which the model decides anything, old lips and new: left, top, right, bottom.
 
-    At multiples of _GRID; mouths (n, 31, 2) window px.
+    At multiples of GRID; mouths (n, 31, 2) window px.
     """
     lips = _both_lips(mouths)[0]
     low, high = lips.min(0), lips.max(0)
-    room = np.maximum((_ZONE + _TAIL * _SOFT) * size_px, (_LEAST_PX - (high - low)) / 2)
-    low = np.clip(np.floor((low - room) / _GRID) * _GRID, 0, size_px - _LEAST_PX)
-    high = np.clip(np.ceil((high + room) / _GRID) * _GRID, low + _LEAST_PX, size_px)
+    least = min(_LEAST_PX, size_px)
+    room = np.maximum((_ZONE + _TAIL * _SOFT) * size_px, (least - (high - low)) / 2)
+    low = np.clip(np.floor((low - room) / GRID) * GRID, 0, size_px - least)
+    high = np.clip(np.ceil((high + room) / GRID) * GRID, low + least, size_px)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 

@@ -58,8 +58,8 @@ def skin_colour(window: np.ndarray, points: np.ndarray) -> np.ndarray:
     cv2.fillConvexPoly(skin, cv2.convexHull(np.round(points).astype(np.int32)), 1)
     cv2.fillConvexPoly(lips, cv2.convexHull(np.round(points[OUTER_LIP]).astype(np.int32)), 1)
     lips = cv2.dilate(lips, np.ones((LIP_MARGIN_PX, LIP_MARGIN_PX), np.uint8))
-    there = (skin > 0) & (lips == 0)
-    return window[there].mean(0) if there.any() else window.reshape(-1, 3).mean(0)
+    there = cv2.subtract(skin, lips)
+    return np.array(cv2.mean(window, there if there.any() else None)[:3])
 
 
 def _in_light(window: np.ndarray, colour: np.ndarray, goal: np.ndarray) -> np.ndarray:

@@ -19,12 +19,18 @@ def window_surroundings(transform: np.ndarray, size_px: int, picture: tuple[int,
     """
     edge = room * size_px + 2.0
     corners = np.array([[-edge, -edge], [size_px + edge, -edge], [-edge, size_px + edge], [size_px + edge] * 2])
-    inverse = np.linalg.inv(np.asarray(transform, np.float64)[:, :2])
-    placed = (corners - np.asarray(transform)[:, 2]) @ inverse.T
-    low, high = np.floor(placed.min(0)).astype(int), np.ceil(placed.max(0)).astype(int) + 1
+    box = _clipped(corners, transform, picture)
+    return box if box and box[2] - box[0] > 1 and box[3] - box[1] > 1 else None
+
+
+def _clipped(corners: np.ndarray, transform: np.ndarray, picture: tuple[int, int]) -> Box | None:
+    """The pixels of a picture (width, height) under corners (4, 2) in a window; None where there are none."""
+    inverse = cv2.invertAffineTransform(np.asarray(transform, np.float64))
+    placed = corners @ inverse[:, :2].T + inverse[:, 2]
+    low, high = np.floor(placed.min(0)).tolist(), np.ceil(placed.max(0)).tolist()
     left, top = max(0, int(low[0])), max(0, int(low[1]))
-    right, bottom = min(picture[0], int(high[0])), min(picture[1], int(high[1]))
-    return (left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
+    right, bottom = min(picture[0], int(high[0]) + 1), min(picture[1], int(high[1]) + 1)
+    return (left, top, right, bottom) if right > left and bottom > top else None
 
 
 def shifted(transform: np.ndarray, box: Box) -> np.ndarray:
@@ -69,18 +75,13 @@ def window_box(
     """
     low_px, high_px = np.array([-0.5, -0.5]), np.zeros(2) + size_px - 0.5
     if reach is not None:
-        columns, rows = np.flatnonzero(reach.max(0) > _NOTHING), np.flatnonzero(reach.max(1) > _NOTHING)
-        if not len(rows):
+        x, y, width, height = cv2.boundingRect((reach > _NOTHING).astype(np.uint8))
+        if not width:
             return None
-        low_px = np.maximum(low_px, [columns[0] - 1.5, rows[0] - 1.5])
-        high_px = np.minimum(high_px, [columns[-1] + 1.5, rows[-1] + 1.5])
+        low_px = np.maximum(low_px, [x - 1.5, y - 1.5])
+        high_px = np.minimum(high_px, [x + width + 0.5, y + height + 0.5])
     corners = np.array([low_px, [high_px[0], low_px[1]], [low_px[0], high_px[1]], high_px])
-    inverse = cv2.invertAffineTransform(np.asarray(transform, np.float64))
-    placed = corners @ inverse[:, :2].T + inverse[:, 2]
-    low, high = np.floor(placed.min(0)).astype(int), np.ceil(placed.max(0)).astype(int) + 1
-    left, top = max(int(low[0]), 0), max(int(low[1]), 0)
-    right, bottom = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
-    return (left, top, right, bottom) if right > left and bottom > top else None
+    return _clipped(corners, transform, (shape[1], shape[0]))
 
 
 def window_coordinates(transform: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -95,21 +96,24 @@ def window_coordinates(transform: np.ndarray, box: Box) -> tuple[np.ndarray, np.
 def unwarp(window: np.ndarray, transform: np.ndarray, box: Box, smooth: bool = True) -> np.ndarray:
     """The window as the frame's pixels in `box` see it: float32 (h, w, C); area-averaged when it shrinks.
 
-    smooth: where it grows it is refined by cubic interpolation first, by whole factors; else it is linear throughout.
+    smooth: where it grows it is refined by cubic interpolation first, by whole factors; else it is linear throughout,
+    and seen no closer than by pixels as large as its own.
     """
     left, top, right, bottom = box
+    width, height = right - left, bottom - top
     scale = float(np.hypot(transform[0, 0], transform[0, 1]))
-    times = int(np.clip(np.ceil(scale - 1e-6), 1, 8))
-    shift = (times - 1) / (2 * times)
-    finer = np.array([[1 / times, 0, left - shift], [0, 1 / times, top - shift], [0, 0, 1]])
-    window, matrix = window.astype(np.float32), np.asarray(transform, np.float64)
-    growth = int(np.clip(np.ceil(1 / scale), 1, 4)) if smooth else 1
-    if growth > 1:
-        height, width = window.shape[:2]
-        window = cv2.resize(window, (growth * width, growth * height), interpolation=cv2.INTER_CUBIC)
-        matrix = enlarged(matrix, growth)
-    size = ((right - left) * times, (bottom - top) * times)
-    cubic = smooth and growth == 1
-    flags = (cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
-    out = cv2.warpAffine(window, matrix @ finer, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(out, (right - left, bottom - top), interpolation=cv2.INTER_AREA) if times > 1 else out
+    window, matrix, growth = window.astype(np.float32), np.asarray(transform, np.float64), 1 / scale
+    if smooth and growth > 1:
+        refined = int(np.clip(np.ceil(growth), 1, 4))
+        size = (refined * window.shape[1], refined * window.shape[0])
+        window, matrix = cv2.resize(window, size, interpolation=cv2.INTER_CUBIC), enlarged(matrix, refined)
+    times = int(np.clip(np.ceil(scale - 1e-6), 1, 8))  # samples across one of the frame's pixels
+    step = 1 if smooth else max(1, int(growth))  # or pixels from one sample to the next
+    apart = step / times
+    samples = np.array([[apart, 0, left + (apart - 1) / 2], [0, apart, top + (apart - 1) / 2], [0, 0, 1]])
+    size = (-(-width // step) * times, -(-height // step) * times)
+    flags = (cv2.INTER_CUBIC if smooth and growth <= 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
+    out = cv2.warpAffine(window, matrix @ samples, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    if times > 1:
+        return cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
+    return out if step == 1 else cv2.resize(out, (size[0] * step, size[1] * step))[:height, :width]
