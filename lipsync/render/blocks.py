@@ -28,7 +28,7 @@ from lipsync.faces.follow import place_tracks
 from lipsync.faces.track import ShotWatch, Tracker
 from lipsync.media import Picture, read_pictures
 from lipsync.model.shape import find_neutral
-from lipsync.render.carry import Carry, Start, empty_carry
+from lipsync.render.carry import Carry, Start, each_its_own, empty_carry
 from lipsync.render.overlap import Ahead
 from lipsync.render.place import enlarged, shifted, window_surroundings
 from lipsync.render.plan import (
@@ -296,7 +296,7 @@ class BlockPlanner:
 
         kept = {name: value[chosen] for name, value in merged.items()}
         kept["windows"] = np.stack([window(k, self.carry.windows, 1) for k in chosen])
-        kept["fine"] = np.stack([window(k, self.carry.fine, FINE) for k in chosen])  # large: of no others
+        kept["fine"] = each_its_own([window(k, self.carry.fine, FINE) for k in chosen])  # large: of no others
         return replace(carry, **kept)
 
 

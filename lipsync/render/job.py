@@ -169,7 +169,8 @@ class Production:
                     continue
                 part = ready.part
                 record = self._piece(pieces.begin(part.number), ready, map(itemgetter(1), stages))
-                pieces.save(record, part.sequence, part.carry)
+                if not self.stream:  # of which nothing is gone on with
+                    pieces.save(record, part.sequence, part.carry)
                 yield record
         finally:
             generated.close()

@@ -33,10 +33,10 @@ from lipsync.errors import UsageError
 from lipsync.faces.occlusion import WEIGHTS as OCCLUSION_WEIGHTS
 from lipsync.model.base import Base
 from lipsync.model.checkpoint import file_hash
-from lipsync.render.carry import Carry, Start
+from lipsync.render.carry import Carry, Start, each_its_own
 from lipsync.render.sequence import Sequence
 
-LAYOUT = 3  # count up when the division into pieces changes, what a piece holds, its pictures, or the plan of them
+LAYOUT = 4  # count up when the division into pieces changes, what a piece holds, its pictures, or the plan of them
 _OWN = re.compile(r"\d{5}\.(mp4|json|npz)(\.part)?|job\.json(\.part)?|\.\d{5}\.[0-9a-f]{8}\.part\.mp4")
 
 
@@ -128,7 +128,8 @@ class Pieces:
         """Note that a piece is finished; its video is in its place."""
         values = {"frames": order.frames, "times_s": order.times_s, "pts": order.pts}
         if carry is not None:
-            values |= {f"carry_{f.name}": np.asarray(getattr(carry, f.name)) for f in fields(carry)}
+            values |= {f"carry_{f.name}": np.asarray(getattr(carry, f.name)) for f in fields(carry) if f.name != "fine"}
+            values |= {f"fine_{k:02d}": picture for k, picture in enumerate(carry.fine)}  # packed one by one
         with self.path(record.number).with_suffix(".npz").open("wb") as target:
             np.savez_compressed(target, allow_pickle=False, **values)
         _write(self.path(record.number).with_suffix(".json"), json.dumps(asdict(record)).encode())
@@ -142,8 +143,9 @@ class Pieces:
         """Where the part after a finished piece begins, and with what."""
         with np.load(self.path(record.number).with_suffix(".npz"), allow_pickle=False) as arrays:
             own = {name.removeprefix("carry_"): arrays[name] for name in arrays.files if name.startswith("carry_")}
+            fine = [arrays[name] for name in sorted(arrays.files) if name.startswith("fine_")]
         values = {name: value.item() if value.ndim == 0 else value for name, value in own.items()}
-        return Start(**record.following), Carry(**values) if values else None
+        return Start(**record.following), Carry(**values, fine=each_its_own(fine)) if values else None
 
     def finish(self, count: int) -> None:
         """All `count` pieces are there and the output is whole: keep these alone, or none."""

@@ -32,7 +32,7 @@ class References:
     """Windows of the person, uint8 (R, S, S, 3); their points (R, 31, 2) px, frames (R,) and mouth openings (R,).
 
     pose_deg (R, 3) is theirs, template_pose_deg (F, 3) that of every frame of the template: yaw, pitch, roll.
-    tracks (R,): whose they are, as the plan counts. fine: the same windows at a multiple of their resolution, or empty.
+    tracks (R,): whose they are, as the plan counts. fine: the windows at a multiple of their resolution, or empty.
     """
 
     windows: np.ndarray

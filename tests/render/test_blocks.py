@@ -1,5 +1,7 @@
 """Planning in blocks: they grow, and what a short one knows of the resting mouth is mended by those after it."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from drawn_people import DrawnDetector, draw, head_at, noise_speech, tiny_base, write_video
@@ -9,6 +11,8 @@ from lipsync.faces.align import mouth_opening
 from lipsync.media import probe, read_frames
 from lipsync.render.blocks import MEND, BlockPlanner
 from lipsync.render.dub import dub
+from lipsync.render.pieces import Pieces, Record
+from lipsync.render.sequence import Sequence
 
 
 def stretches(blocks):
@@ -33,6 +37,26 @@ def test_blocks_double_up_to_their_full_length(tmp_path):
     assert (third.start.first, third.last) == (70, 140)
     assert np.array_equal(third.plan.neutral, blocks[2].plan.neutral)
     assert np.array_equal(third.plan.transforms, blocks[2].plan.transforms)
+
+
+def test_pools_of_references_share_their_large_pictures_and_come_back_from_disk(tmp_path):
+    video = write_video(tmp_path / "in.mp4", [draw([head_at(k)]) for k in range(120)])
+    a, b = planned(video, 60)
+    kept = {int(frame): k for k, frame in enumerate(a.carry.frames)}
+    both = [(kept[frame], k) for k, frame in enumerate(b.carry.frames.tolist()) if frame in kept]
+    assert len(both) > 3 and all(a.carry.fine[i] is b.carry.fine[k] for i, k in both)
+    assert {picture.shape for picture in b.carry.fine} == {(96, 96, 3)}
+    pieces = Pieces(tmp_path / "out.mp4", "key")
+    record = Record(1, 60, 0, 0.0, 1.0, 60, 0, [], vars(b.following))
+    order = Sequence(np.arange(60), np.arange(60) / 25, np.arange(60))
+    pieces.save(record, order, b.carry)
+    start, carry = pieces.carried(record)
+    assert start == b.following and carry is not None
+    for field in fields(carry):
+        one, other = getattr(carry, field.name), getattr(b.carry, field.name)
+        assert len(one) == len(other) if field.name == "fine" else np.array_equal(one, other)
+    assert all(np.array_equal(one, other) for one, other in zip(carry.fine, b.carry.fine, strict=True))
+    pieces.close()
 
 
 def test_a_mouth_that_was_open_at_first_is_mended_without_a_step(tmp_path):

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from drawn_people import DrawnDetector, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.config import RenderConfig
@@ -76,6 +77,34 @@ def test_a_stream_to_standard_output_begins_early_plays_and_says_that_it_is_not_
     assert 5 <= len(list(read_frames(tmp_path / "begun.mp4", tolerant=True))) < 200
     assert len(list(read_frames(tmp_path / "whole.mp4"))) == 200 and probe(tmp_path / "whole.mp4").channels == 1
     assert b"Synthetic video" in data
+
+
+GROWN = """
+    import resource, sys
+    sys.path[:0] = {paths!r}
+    import torch; torch.set_num_threads(1)
+    from pathlib import Path
+    from drawn_people import DrawnDetector, noise_speech, tiny_base
+    from lipsync.config import RenderConfig
+    from lipsync.render.dub import dub
+    dub(Path(sys.argv[1]), noise_speech(float(sys.argv[2])), Path(sys.argv[1]).with_suffix(".out.mp4"), tiny_base(),
+        RenderConfig(segment_s=4.0, first_s=1.0), detector=DrawnDetector())
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the unit of memory differs")
+def test_a_long_video_takes_as_much_memory_as_a_short_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIPSYNC_CREDENTIALS", str(tmp_path / "keys"))
+    code = textwrap.dedent(GROWN).format(paths=[str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    peaks_kb, pictures = [], speaking(250)
+    for seconds in (10, 60):
+        video = write_video(tmp_path / f"{seconds}.mp4", pictures * (seconds // 10))
+        command = [sys.executable, "-c", code, str(video), str(seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks_kb.append(int(done.stdout))
+    assert peaks_kb[1] < 1.05 * peaks_kb[0]
 
 
 def test_sound_in_parts_is_heard_as_a_whole(tmp_path):
