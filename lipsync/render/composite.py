@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from lipsync.faces.align import JAW, OUTER_LIP
+from lipsync.faces.align import OUTER_LIP
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.detail import Closeups, Detail, DetailMover, each, low_pass, mouth_part, soft_hulls
 from lipsync.render.lips import LipColour, TextureGain
 from lipsync.render.place import Box, of, shifted, sized, to_part, unwarp, window_box, window_coordinates
+from lipsync.render.sheet import raised_jaw
 
 _RING = 0.09  # width of the ring, of the window's side
 _SPREAD = 0.14  # of the window's side: how far a colour difference carries
@@ -244,9 +245,7 @@ def face_reach(mouths: np.ndarray, size_px: int) -> np.ndarray:
     Args:
         mouths: (n, 31, 2) window px.
     """
-    rise = 0.35 * (mouths[:, JAW][:, :, 1].max(1) - mouths[:, OUTER_LIP][:, :, 1].min(1))
-    raised = mouths[:, JAW][:, [0, -1]] - np.stack([np.zeros_like(rise), rise], 1)[:, None]
-    outline = np.concatenate([*mouths, *raised])
+    outline = np.concatenate([*mouths, *raised_jaw(mouths)])
     return soft_hulls([outline], (0, 0, size_px, size_px), size_px / 14, size_px / 40)
 
 

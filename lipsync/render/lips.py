@@ -21,7 +21,7 @@ _LOWER = [
 _LEAST_PX = 8.0  # of a lip's area, window px: less is not seen well enough
 _MOST_LEVELS = 24.0
 _SOFT_PX = 1.2  # of the mask, at a window of 128 px
-_ODD_LEVELS = 28.0  # lips whose colour lies this far from the person's usual are covered, or in another light
+_ODD_LEVELS = 32.0  # a quarter of the lips this far from the person's usual colour is covered, or in another light
 _LEAST_WINDOWS = 4  # fewer do not say what is usual
 _GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
 _GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
@@ -79,15 +79,27 @@ def usual_lips(windows: np.ndarray, points: np.ndarray) -> np.ndarray:
     """
     if len(windows) < _LEAST_WINDOWS:
         return np.ones(len(windows), bool)
-    shape = windows.shape[1:3]
     colours = np.array(
         [
-            [cv2.mean(window, outline_mask(mouth[part], shape))[:3] for part in (_UPPER, _LOWER)]
+            [cv2.mean(window, mask)[:3] for mask in _quarters(mouth, windows.shape[1:3])]
             for window, mouth in zip(windows, points, strict=True)
         ]
     )
     apart = np.abs(colours - np.median(colours, axis=0)).mean(2).max(1)
     return apart <= _ODD_LEVELS
+
+
+def _quarters(mouth: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """The two halves of either lip, a whole lip where a half is too small: uint8 (h, w) each.
+
+    A fingertip that covers a quarter of the lips hardly changes the mean of a whole one.
+    """
+    left = (np.arange(shape[1]) < mouth[OUTER_LIP, 0].mean()).astype(np.uint8)
+    out = []
+    for whole in (outline_mask(mouth[part], shape) for part in (_UPPER, _LOWER)):
+        halves = (whole * left, whole * (1 - left))
+        out += [half if cv2.countNonZero(half) >= _LEAST_PX else whole for half in halves]
+    return out
 
 
 class TextureGain:

@@ -135,11 +135,12 @@ def test_another_persons_mouth_is_not_shown_even_if_it_is_the_wanted_one():
     assert not np.array_equal(mover.with_seen(made, true, mouths), made)
 
 
-def test_a_close_up_with_a_finger_on_the_lips_is_never_shown():
+@pytest.mark.parametrize("radius_px", [14, 6])  # over most of a lip; a fingertip at its end
+def test_a_close_up_with_a_finger_on_the_lips_is_never_shown(radius_px):
     mouths = np.stack([lowered(y) for y in (0.0, 3.0, 6.0, 9.0, 12.0)])
     windows = np.stack([with_mouth(skin(9), mouth, (150, 60, 60)) for mouth in mouths])
     x, y = np.rint(mouths[2][[18, 19, 20]].mean(0)).astype(int)
-    cv2.circle(windows[2], (int(x), int(y)), 14, (230, 190, 160), -1)
+    cv2.circle(windows[2], (int(x), int(y)), radius_px, (230, 190, 160), -1)
     assert usual_lips(windows, mouths).tolist() == [True, True, False, True, True]
     mover = DetailMover(128, Known(np.zeros((5, 256, 256, 3), np.uint8), windows, mouths))
     assert mover.pick(mouths[2]) in (1, 3)

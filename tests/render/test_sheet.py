@@ -1,4 +1,4 @@
-"""A sheet goes near its values and is still at the border; a part of it, and of a mouth's window, is the whole's."""
+"""A sheet goes near its values, still at border and nose; a part of it, and of a mouth's window, is the whole's."""
 
 import numpy as np
 import pytest
@@ -20,6 +20,14 @@ def test_a_sheet_goes_near_its_values_and_is_still_at_the_border():
     assert sheet.shape == (128, 128, 2) and sheet.dtype == np.float32
     assert sheet[y, x] == pytest.approx([5, -3], abs=0.5)
     assert np.abs(sheet[0]).max() < 1.5 and np.abs(sheet[:, 0]).max() < 1.5
+
+
+@pytest.mark.parametrize("move", [[0.0, 8.0], [0.0, -8.0], [6.0, 0.0]])
+def test_a_nose_is_still_whatever_the_mouth_does(move):
+    sheet = Sheet(POINTS, 128).carry(np.tile(move, (len(POINTS), 1)), WHOLE)
+    x, y = np.rint(HEAD[[31, 33, 35], :2] * 45 + [64, 20]).astype(int).T  # the base of the nose
+    u, v = np.rint(POINTS[OUTER_LIP].mean(0)).astype(int)
+    assert np.linalg.norm(sheet[y, x], axis=-1).max() < 2.5 and sheet[v, u] == pytest.approx(move, abs=1.0)
 
 
 def test_a_part_of_a_sheet_is_the_wholes():
