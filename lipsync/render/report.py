@@ -14,15 +14,14 @@ import cv2
 import numpy as np
 
 from lipsync.config import RenderConfig, WindowConfig
-from lipsync.errors import SpeechError
 from lipsync.faces.align import mouth_opening
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import Followed, follow_face
-from lipsync.media import read_frames, read_sound
+from lipsync.media import read_frames
 from lipsync.model.base import Base
 from lipsync.model.shape import find_neutral
 from lipsync.progress import Progress
-from lipsync.render.generate import hear, speech_shapes
+from lipsync.render.generate import listen, speech_shapes
 from lipsync.render.report_page import draw_page
 from lipsync.render.result import RenderResult
 from lipsync.sync.metrics import mask_corners, opening_series
@@ -32,6 +31,7 @@ from lipsync.types import Timed
 PICTURES = 4
 PICTURE_PX = 300  # height of a picture on the page
 AMPLIFY = 8  # how much stronger than it is a difference is shown
+PART_FRAMES = 500  # for which the sound is heard at a time
 LONGEST_S = 1200.0  # of a longer video no face is followed and no sync shown
 
 
@@ -112,16 +112,16 @@ def write_report(
 
 
 def measure_sync(followed: Followed, base: Base, words: Sequence[Timed] = (), phonemes: Sequence[Timed] = ()) -> Sync:
-    """What is seen and heard of the mouth in a finished file."""
-    heard = np.full(len(followed), np.nan)
-    sound = read_sound(followed.info.path)
-    if sound is not None:
-        try:
-            shapes = speech_shapes(base.shape, hear(sound), followed.times_s, base.style)
-            heard = mouth_opening(base.shape.space.decode(shapes, find_neutral(followed.mouth[followed.seen])))
-        except SpeechError:
-            heard[:] = np.nan  # a sound without a single sample says nothing
-    return Sync(followed.times_s - followed.times_s[0], opening_series(followed), heard, list(words), list(phonemes))
+    """What is seen and heard of the mouth in a finished file; its sound is read part by part."""
+    times_s, heard = followed.times_s, np.full(len(followed), np.nan)
+    if followed.info.sample_rate_hz:
+        neutral = find_neutral(followed.mouth[followed.seen])
+        sound = listen(followed.info.path)
+        for first in range(0, len(times_s), PART_FRAMES):
+            own_s = times_s[first : first + PART_FRAMES]
+            shapes = speech_shapes(base.shape, sound.part(float(own_s[0]), float(own_s[-1])), own_s, base.style)
+            heard[first : first + PART_FRAMES] = mouth_opening(base.shape.space.decode(shapes, neutral))
+    return Sync(times_s - times_s[0], opening_series(followed), heard, list(words), list(phonemes))
 
 
 def show_frames(out: Path, followed: Followed | None, source: Path | None, passed: set[int]) -> list[Shown]:

@@ -5,8 +5,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from drawn_people import DrawnDetector, noise_speech, speaking, tiny_base, write_video
 
-from lipsync.render.report import Shown, Sync
+from lipsync.config import WindowConfig
+from lipsync.faces.follow import follow_face
+from lipsync.render.report import Shown, Sync, measure_sync
 from lipsync.render.report_page import draw_page
 from lipsync.render.result import PassedThrough, RenderResult, result_from
 from lipsync.types import LIPS_LEAD_S, Timed
@@ -67,6 +70,21 @@ def test_phonemes_are_counted_and_the_most_closed_comes_first():
     assert [(text, count) for text, count, _, _ in rows] == [("p", 2), ("a", 1)]
     assert rows[0][2] == pytest.approx(rows[0][3], abs=1e-9) and rows[0][3] < 0.03 < rows[1][3]
     assert sync().correlation == pytest.approx(1.0)
+
+
+def test_sound_is_heard_part_by_part_as_if_it_were_heard_at_once(tmp_path, monkeypatch):
+    video = write_video(tmp_path / "in.mp4", speaking(75), sound=noise_speech(3.0))
+    followed = follow_face(video, DrawnDetector(), WindowConfig())
+    found = []
+    for frames in (20, 500):
+        monkeypatch.setattr("lipsync.render.report.PART_FRAMES", frames)
+        found.append(measure_sync(followed, tiny_base()))
+    assert found[0].heard == pytest.approx(found[1].heard, abs=1e-4) and found[0].heard.std() > 1e-3
+    assert np.isfinite(found[0].seen).all() and found[0].times_s[0] == 0.0
+    write_video(tmp_path / "mute.mp4", speaking(5))
+    assert np.isnan(
+        measure_sync(follow_face(tmp_path / "mute.mp4", DrawnDetector(), WindowConfig()), tiny_base()).heard
+    ).all()
 
 
 def test_what_was_not_measured_is_said():
