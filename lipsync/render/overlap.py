@@ -9,10 +9,12 @@ import queue
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_TURN_S = 0.0002
 # Of glibc's mallopt: what to set, and to what.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES = 1 << 28  # free at the end of the pool: given back only beyond this
@@ -44,6 +46,21 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """While this lasts, a thread that waits for Python's lock gets it after 0.2 ms, not 5.
+
+    A network's thread takes the lock hundreds of times a chunk, between operations of a tenth of a millisecond: 24 s
+    of 720p on two cores ran at 0.93 and 1.04 times real time without this, and at 1.07 and 1.18 with it, in turn.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class Ahead(Generic[T]):

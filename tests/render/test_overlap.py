@@ -1,10 +1,11 @@
 """Working ahead: order, errors, bounds, stopping."""
 
+import sys
 import time
 
 import pytest
 
-from lipsync.render.overlap import Ahead
+from lipsync.render.overlap import Ahead, short_turns
 
 
 def test_working_ahead_keeps_order_carries_errors_and_stops():
@@ -36,3 +37,11 @@ def test_working_ahead_keeps_order_carries_errors_and_stops():
     count = len(taken)
     time.sleep(0.1)
     assert len(taken) == count
+
+
+def test_turns_are_short_while_something_runs_and_as_before_after_it_failed():
+    before = sys.getswitchinterval()
+    with pytest.raises(ValueError, match="planted"), short_turns():
+        assert sys.getswitchinterval() < before / 5
+        raise ValueError("planted")
+    assert sys.getswitchinterval() == before
