@@ -20,7 +20,7 @@ from lipsync.faces.align import OUTER_LIP
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.detail import Closeups, Detail, DetailMover, each, low_pass, mouth_part, soft_hulls
 from lipsync.render.lips import LipColour, TextureGain
-from lipsync.render.place import Box, of, shifted, sized, to_part, unwarp, window_box, window_coordinates
+from lipsync.render.place import Box, carried, of, shifted, sized, to_part, unwarp, window_box, window_coordinates
 from lipsync.render.sheet import raised_jaw
 
 _RING = 0.09  # width of the ring, of the window's side
@@ -96,7 +96,7 @@ class Compositor:
         else:
             alpha *= unwarp(reach, transform, box, smooth=False)
             new = self._with_detail(frame, made, true, mouths, transform, box)
-        out[of(box)] = cv2.blendLinear(np.ascontiguousarray(source), new, 1 - alpha, alpha)
+        out[of(box)] = cv2.blendLinear(source, new, 1 - alpha, alpha)
         return Pasted(out, largest_outside(frame, out, box, depth >= 0))
 
     def _with_detail(
@@ -164,12 +164,8 @@ class Compositor:
 
     def _moved(self, frame: np.ndarray, field: np.ndarray, transform: np.ndarray, box: Box) -> np.ndarray:
         """The frame itself, moved by a field (S, S, 2) window px: uint8 (h, w, 3)."""
-        inverse = np.linalg.inv(np.asarray(transform, np.float64)[:, :2])
-        place = unwarp(cv2.transform(field, inverse), transform, box, smooth=False)
-        left, top, right, bottom = box
-        place[..., 0] += np.arange(left, right, dtype=np.float32)
-        place[..., 1] += np.arange(top, bottom, dtype=np.float32)[:, None]
-        return cv2.remap(frame, place, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        inverse = cv2.invertAffineTransform(np.asarray(transform, np.float64))[:, :2]
+        return carried(frame, unwarp(cv2.transform(field, inverse), transform, box, smooth=False), box, cv2.INTER_CUBIC)
 
     def _add_close(self, new: np.ndarray, fine: np.ndarray, detail: Detail, mouth: Box, transform: np.ndarray) -> None:
         """Add a close-up (n·S, n·S, 3), moved by a field, under its weight, to `new`, see _mouth, in place."""
@@ -267,8 +263,7 @@ def largest_outside(frame: np.ndarray, out: np.ndarray, box: Box, inside: np.nda
     left, top, right, bottom = box
     around = (np.s_[:top], np.s_[bottom:], np.s_[top:bottom, :left], np.s_[top:bottom, right:])
     found = [cv2.norm(frame[part], out[part], cv2.NORM_INF) for part in around if frame[part].size]
-    here, there = (np.ascontiguousarray(image[top:bottom, left:right]) for image in (frame, out))
-    found.append(cv2.norm(here, there, cv2.NORM_INF, (~inside).astype(np.uint8)))
+    found.append(cv2.norm(frame[of(box)], out[of(box)], cv2.NORM_INF, (~inside).astype(np.uint8)))
     return int(max(found))
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from lipsync.faces.align import INNER_LIP, JAW, OUTER_LIP, mouth_opening
 from lipsync.render.lips import mean_of_channels, usual_lips
 from lipsync.render.own import skin_colour
-from lipsync.render.place import Box, of
+from lipsync.render.place import Box, carried, of
 from lipsync.render.sheet import GRID, Sheet
 
 _CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser from the model
@@ -106,7 +106,6 @@ class DetailMover:
         self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self.flow.setVariationalRefinementIterations(_SMOOTHINGS)
         self.whole: Box = (0, 0, size_px, size_px)
-        self.grid = np.stack(np.meshgrid(*(np.arange(size_px, dtype=np.float32),) * 2), -1)
         self.usual = np.zeros(0 if closeups is None else len(closeups.points), bool)
         if closeups is not None:
             for number in np.unique(closeups.tracks):
@@ -141,14 +140,14 @@ class DetailMover:
         zone = soft_hulls(_both_lips(mouths), part, _ZONE * size, _SOFT * size)
         whole = self._between(new, old, self.whole)
         field = whole[of(part)] = self._refine(made, there, whole[of(part)], zone, part, _OWN)
-        low_there, low_made = self._carried(low_pass(there), field), low_pass(made)
+        low_there, low_made = carried(low_pass(there), field), low_pass(made)
         apart = self._apart(low_made, low_there)
-        old_lips = self._carried(soft_hulls([old[OUTER_LIP]], part, size / 32, size / 64), field)
+        old_lips = carried(soft_hulls([old[OUTER_LIP]], part, size / 32, size / 64), field)
         # A hand, a shadow or a second lip that came out of a reference is not drawn on the cheek.
         trusted = np.maximum(self._lips(new, part), np.exp(-((apart / _GHOST_LEVELS) ** 2)))
         zone *= np.maximum(trusted, old_lips)
         inside = soft_hulls([new[INNER_LIP]], part, size / 64, size / 96)
-        old_inside = self._carried(soft_hulls([old[INNER_LIP]], part, size / 128, size / 96), field)
+        old_inside = carried(soft_hulls([old[INNER_LIP]], part, size / 128, size / 96), field)
         weight = _agreement(apart, field) * (1 - np.maximum(inside, old_inside)) * (1 - self.shown)
         return Detail(1 - zone * (1 - weight), whole, low_there, zone)
 
@@ -207,7 +206,7 @@ class DetailMover:
             if known not in self.skins:
                 self.skins[known] = skin_colour(self.closeups.windows[known], points)
             light = np.clip((here + 1) / (self.skins[known] + 1), *_LIGHTS).astype(np.float32)
-            seen = self._carried(self.closeups.windows[known].astype(np.float32), field, part)
+            seen = carried(self.closeups.windows[known].astype(np.float32), field, part)
             weight = np.float32(share) * lips * _whole(field)
             out = out + each(weight) * (seen * light - made)
             self.shown += weight
@@ -234,14 +233,8 @@ class DetailMover:
             field = self._refine(made, there[of(part)], field, np.float32(missing) * zone, part, row)
         if row not in self.lows:
             self.lows[row] = low_pass(there)
-        low = self._carried(self.lows[row], field, part)
+        low = carried(self.lows[row], field, part)
         return Detail(_agreement(self._apart(low_pass(made), low), field) * zone, field, low, zone)
-
-    def _carried(self, image: np.ndarray, field: np.ndarray, part: Box = (0, 0, 0, 0)) -> np.ndarray:
-        """An image moved by a field (h, w, 2); `part`: where in the image the field lies."""
-        place = self.grid[: len(field), : field.shape[1]] + field
-        place += np.array(part[:2], np.float32)
-        return cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
     def _between(self, here: np.ndarray, there: np.ndarray, part: Box) -> np.ndarray:
         """Displacement here → there, (L, 2) points each, carried over the window: float32 (h, w, 2)."""
@@ -268,7 +261,7 @@ class DetailMover:
         found = self.flow.calc(grey_made, grey_there, field.copy()) - field
         found = cv2.GaussianBlur(np.clip(found, -3, 3), (0, 0), self.size_px / 48)
         last = self.corrections.get(which)
-        correction = np.zeros_like(self.grid) if last is None else self.keep * last
+        correction = np.zeros((self.size_px, self.size_px, 2), np.float32) if last is None else self.keep * last
         correction[of(part)] += found if last is None else (1 - self.keep) * found
         self.corrections = {key: value for key, value in self.corrections.items() if key == _OWN} | {which: correction}
         return field + cv2.merge([zone, zone]) * correction[of(part)]
@@ -276,8 +269,8 @@ class DetailMover:
 
 def _whole(field: np.ndarray) -> np.ndarray:
     """1 where a field (h, w, 2) moves things as a whole, less where it tears them: float32 (h, w)."""
-    changes = [cv2.Sobel(field, cv2.CV_32F, *by, ksize=1, scale=0.5) for by in ((1, 0), (0, 1))]
-    tear = sum(2 * mean_of_channels(change * change) for change in changes)
+    across, down = (cv2.Sobel(field, cv2.CV_32F, *by, ksize=1, scale=0.5) for by in ((1, 0), (0, 1)))
+    tear = 2 * mean_of_channels(across * across + down * down)
     return np.exp(-tear / np.float32(_MOST_TEAR**2))
 
 

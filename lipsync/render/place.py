@@ -4,6 +4,8 @@ A transform maps picture → window, u = A·p + b. For the pixels of a box with 
 part of the window with corner d is a window of its own, u′ = u − d.
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -104,10 +106,10 @@ def unwarp(window: np.ndarray, transform: np.ndarray, box: Box, smooth: bool = T
     scale = float(np.hypot(transform[0, 0], transform[0, 1]))
     window, matrix, growth = window.astype(np.float32), np.asarray(transform, np.float64), 1 / scale
     if smooth and growth > 1:
-        refined = int(np.clip(np.ceil(growth), 1, 4))
+        refined = min(math.ceil(growth), 4)
         size = (refined * window.shape[1], refined * window.shape[0])
         window, matrix = cv2.resize(window, size, interpolation=cv2.INTER_CUBIC), enlarged(matrix, refined)
-    times = int(np.clip(np.ceil(scale - 1e-6), 1, 8))  # samples across one of the frame's pixels
+    times = min(max(1, math.ceil(scale - 1e-6)), 8)  # samples across one of the frame's pixels
     step = 1 if smooth else max(1, int(growth))  # or pixels from one sample to the next
     apart = step / times
     samples = np.array([[apart, 0, left + (apart - 1) / 2], [0, apart, top + (apart - 1) / 2], [0, 0, 1]])
@@ -117,3 +119,17 @@ def unwarp(window: np.ndarray, transform: np.ndarray, box: Box, smooth: bool = T
     if times > 1:
         return cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
     return out if step == 1 else cv2.resize(out, (size[0] * step, size[1] * step))[:height, :width]
+
+
+def carried(
+    image: np.ndarray, field: np.ndarray, box: Box = (0, 0, 0, 0), interpolation: int = cv2.INTER_LINEAR
+) -> np.ndarray:
+    """An image moved by a field: what lies at p + f(p).
+
+    Args:
+        field: float32 (h, w, 2), px of the image.
+        box: where in the image it lies.
+    """
+    flags = interpolation | cv2.WARP_RELATIVE_MAP
+    field = cv2.add(field, np.array([*box[:2], 0, 0], np.float64))
+    return cv2.remap(image, field, None, flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
