@@ -1,8 +1,8 @@
 """Does a long render stay the person, and in sync? A typed script on a template, minute by minute.
 
-    python tests/bench/drift.py VIDEO TEMPLATE [--base base]
+    python tests/bench/drift.py VIDEO TEMPLATE [--base base] [--seconds 60]
 
-VIDEO is what `lipsync say` made of TEMPLATE. For each minute:
+VIDEO is what `lipsync say` made of TEMPLATE. For each minute, or its first so many seconds:
 
     colour, outside, detail   the window's mean colour against that of the template's frames that were shown, in and out
                        of the mask, grey levels; and its mean |∇²Y| in the mask by theirs
@@ -27,9 +27,11 @@ import numpy as np
 
 from lipsync.config import WindowConfig
 from lipsync.faces.align import OUTER_LIP, crop_window, mouth_opening
+from lipsync.faces.choose import choose_tracks
 from lipsync.faces.detect import open_detector
-from lipsync.faces.follow import Followed, follow_face, read_stretch
-from lipsync.media import probe, read_sound
+from lipsync.faces.follow import Followed, place_tracks
+from lipsync.faces.track import Tracker
+from lipsync.media import probe, read_frames, read_sound
 from lipsync.model.base import load_base
 from lipsync.model.shape import find_neutral
 from lipsync.render.generate import hear, speech_shapes
@@ -38,7 +40,7 @@ from lipsync.sync.judge import crop_mouths, judge_sync, load_judge
 from lipsync.sync.offset import correlation
 from tests.bench.sheet import thumbnail
 
-MINUTE_S = 60.0
+MINUTE_S, LEAST = 60.0, 20
 FACE_PX = 32
 TOP, INNER, SIDE = (
     0.08,
@@ -49,8 +51,9 @@ TOP, INNER, SIDE = (
 
 @dataclass
 class Looks:
-    """What is kept of every frame: mean colours (F, 3), detail (F,), small faces (F, …), judge's crops, thumbnails."""
+    """What is kept of F frames: mean colours (F, 3), detail (F,), small faces, judge's crops, thumbnails; the face."""
 
+    known: Followed
     inside: list[np.ndarray] = field(default_factory=list)
     outside: list[np.ndarray] = field(default_factory=list)
     detail: list[float] = field(default_factory=list)
@@ -59,24 +62,28 @@ class Looks:
     thumbs: list[np.ndarray] = field(default_factory=list)
 
 
-def look(known: Followed, judged_px: int) -> Looks:
-    """Read a followed file once."""
-    found, size = Looks(), WindowConfig.size_px
+def look(video: Path, judged_px: int, start_s: float = 0.0, end_s: float | None = None) -> Looks:
+    """Follow the face through a stretch of a file and look at it: read twice, nothing large is held."""
+    tracker, window = Tracker(open_detector()), WindowConfig()
+    for frame in read_frames(video, start_s=start_s, end_s=end_s, count=False):
+        tracker.update(frame)
+    times_s, cuts = np.array(tracker.times_s), frozenset(tracker.cuts)
+    tracks = choose_tracks(tracker.finish(), "largest", video)
+    found = Looks(place_tracks(probe(video), times_s, np.arange(len(times_s)), cuts, tracks, window))
+    size = window.size_px
     top, inner, side = (round(share * size) for share in (TOP, INNER, SIDE))
-    for image, transform in zip(read_stretch(known, 0, len(known)), known.transforms, strict=True):
-        window = (
-            crop_window(image, transform, size)
-            if np.isfinite(transform).all()
-            else np.zeros((size,) * 2 + (3,), np.uint8)
-        )
-        part = window[inner : round(0.85 * size), side:-side]
+    frames = read_frames(video, start_s=start_s, end_s=end_s, count=False)
+    for frame, transform in zip(frames, found.known.transforms, strict=True):
+        seen = np.isfinite(transform).all()
+        whole = crop_window(frame.image, transform, size) if seen else np.zeros((size, size, 3), np.uint8)
+        part = whole[inner : round(0.85 * size), side:-side]
         grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY).astype(np.float32)
         found.inside.append(part.mean((0, 1)))
-        found.outside.append(window[:top].mean((0, 1)))
+        found.outside.append(whole[:top].mean((0, 1)))
         found.detail.append(float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()))
         found.faces.append(cv2.resize(grey, (FACE_PX,) * 2, interpolation=cv2.INTER_AREA))
-        found.crops.append(crop_mouths(window[None], judged_px)[0].astype(np.uint8))
-        found.thumbs.append(thumbnail(image))
+        found.crops.append(crop_mouths(whole[None], judged_px)[0])
+        found.thumbs.append(thumbnail(frame.image))
     return found
 
 
@@ -98,39 +105,38 @@ def resting(mouths: np.ndarray) -> np.ndarray:
     return mouths[opening <= np.quantile(opening, 0.2)].mean(0)
 
 
-def by_minute(video: Path, template: Path, base_name: str) -> list[dict[str, float]]:
+def by_minute(video: Path, template: Path, base_name: str, seconds: float) -> list[dict[str, float]]:
     """A row for each minute."""
-    judge, base = load_judge("scorer"), load_base(base_name)
-    own, other = (follow_face(file, open_detector(), WindowConfig(), face="largest") for file in (video, template))
-    new, old = look(own, judge.config.size_px), look(other, judge.config.size_px)
-    shown, sound = shown_frames(new.thumbs, old.thumbs), read_sound(video)
+    judge, base, sound = load_judge("scorer"), load_base(base_name), read_sound(video)
     if sound is None:
         raise SystemExit(f"{video} has no sound")
-    mel, opening = log_mel(level(sound)), mouth_opening(own.mouth)
-    shapes = speech_shapes(base.shape, hear(sound), own.times_s, base.style)
-    heard = mouth_opening(base.shape.space.decode(shapes, find_neutral(own.mouth[own.seen])))
-    minute = ((own.times_s - own.times_s[0]) / MINUTE_S).astype(int)
+    old, mel, speech = look(template, judge.config.size_px), log_mel(level(sound)), hear(sound)
     rows: list[dict[str, float]] = []
-    first = resting(own.mouth[own.seen & (minute == 0)])
-    for k in range(minute.max() + 1):
-        at = np.flatnonzero(own.seen & (minute == k))
-        if len(at) < 20:
+    neutral: np.ndarray | None = None
+    for k in range(int(np.ceil(probe(video).duration_s / MINUTE_S))):
+        new = look(video, judge.config.size_px, k * MINUTE_S, k * MINUTE_S + seconds)
+        at = np.flatnonzero(new.known.seen)
+        if len(at) < LEAST:
             continue
-        colours = [
-            np.array(a)[at] - np.array(b)[shown[at]] for a, b in ((new.inside, old.inside), (new.outside, old.outside))
-        ]
-        said = judge_sync(judge, np.stack([new.crops[i] for i in at]), own.times_s[at], mel, sound.start_s)
-        lips = resting(own.mouth[at]) - first
+        shown, times_s, mouth = shown_frames(new.thumbs, old.thumbs)[at], new.known.times_s[at], new.known.mouth[at]
+        neutral = resting(mouth) if neutral is None else neutral
+        shapes = speech_shapes(base.shape, speech, times_s, base.style)
+        heard = mouth_opening(base.shape.space.decode(shapes, find_neutral(mouth)))
+        opening = mouth_opening(mouth)
+        colour, outside = (
+            np.array(a)[at] - np.array(b)[shown] for a, b in ((new.inside, old.inside), (new.outside, old.outside))
+        )
+        said = judge_sync(judge, np.stack([new.crops[i] for i in at]), times_s, mel, sound.start_s)
         row = {
             "minute": k + 1,
             "frames": len(at),
-            "colour": float(np.abs(colours[0].mean(0)).mean()),
-            "outside": float(np.abs(colours[1]).mean()),
-            "detail": float(np.mean(np.array(new.detail)[at]) / np.mean(np.array(old.detail)[shown[at]])),
-            "face": likeness(np.mean([new.faces[i] for i in at], 0), np.mean([old.faces[i] for i in shown[at]], 0)),
-            "lips": float(np.linalg.norm(lips[OUTER_LIP], axis=-1).mean()),
-            "heard": correlation(opening[at], heard[at]),
-            "spread": float(opening[at].std() / heard[at].std()),
+            "colour": float(np.abs(colour.mean(0)).mean()),
+            "outside": float(np.abs(outside).mean()),
+            "detail": float(np.mean(np.array(new.detail)[at]) / np.mean(np.array(old.detail)[shown])),
+            "face": likeness(np.mean([new.faces[i] for i in at], 0), np.mean([old.faces[i] for i in shown], 0)),
+            "lips": float(np.linalg.norm((resting(mouth) - neutral)[OUTER_LIP], axis=-1).mean()),
+            "heard": correlation(opening, heard),
+            "spread": float(opening.std() / heard.std()),
             "judge_offset": said.offset_frames,
             "judge_confidence": said.confidence,
             "judge_score": said.score,
@@ -145,8 +151,9 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("template", type=Path)
     parser.add_argument("--base", default="base")
+    parser.add_argument("--seconds", type=float, default=MINUTE_S, help="of each minute")
     args = parser.parse_args()
-    rows = by_minute(args.video, args.template, args.base)
+    rows = by_minute(args.video, args.template, args.base, args.seconds)
     print("  ".join(rows[0]))
     for row in rows:
         print("  ".join(f"{value:g}" for value in row.values()))
