@@ -70,6 +70,7 @@ class Face:
     landmarks: np.ndarray
     score: float = 1.0
     covered: float = float("nan")  # how likely something hides the mouth, 0…1; NaN: not looked at
+    lips: np.ndarray | None = None  # colours of their quarters (4, 3), levels; None: not looked at
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Followed:
 
     cuts: the first frame of each shot but the first. track: number of the track a frame belongs to, −1 for none.
     transforms (F, 2, 3) frame → window; mouth (F, 31, 3) head units; points (F, 31, 2) window px. covered (F,): how
-    likely something hides the mouth, NaN where it was not looked at; None: nowhere.
+    likely something hides the mouth, lips (F, 4, 3) their colours, NaN where it was not looked at; None: nowhere.
     """
 
     info: VideoInfo
@@ -52,6 +52,7 @@ class Followed:
     mouth: np.ndarray
     points: np.ndarray
     covered: np.ndarray | None = field(default=None, kw_only=True)
+    lips: np.ndarray | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.times_s)
@@ -116,7 +117,7 @@ def place_tracks(
     pose = HeadPose(np.full((frames, 3, 3), np.nan), np.full(frames, np.nan), np.full((frames, 3), np.nan))
     transforms = np.full((frames, 2, 3), np.nan)
     mouth, points = np.full((frames, MOUTH_POINTS, 3), np.nan), np.full((frames, MOUTH_POINTS, 2), np.nan, np.float32)
-    number, covered = np.full(frames, -1), np.full(frames, np.nan)
+    number, covered, lips = np.full(frames, -1), np.full(frames, np.nan), np.full((frames, 4, 3), np.nan)
     for k, (first, track) in enumerate(tracks):
         part = slice(first, first + len(track.faces))
         landmarks = stack_landmarks(track)
@@ -127,8 +128,10 @@ def place_tracks(
         points[part] = apply_transform(landmarks[:, MOUTH], transforms[part])
         number[part] = k
         covered[part] = [np.nan if face is None else face.covered for face in track.faces]
-    looked = covered if np.isfinite(covered).any() else None
-    return Followed(info, times_s, pts, cuts, number, pose, transforms, mouth, points, covered=looked)
+        for row, face in enumerate(track.faces, first):
+            lips[row] = np.nan if face is None or face.lips is None else face.lips
+    looked = {"covered": covered, "lips": lips} if np.isfinite(covered).any() else {}
+    return Followed(info, times_s, pts, cuts, number, pose, transforms, mouth, points, **looked)
 
 
 def fitted(info: VideoInfo, most_px: int) -> VideoInfo:

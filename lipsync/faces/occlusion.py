@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lipsync.config import WindowConfig
-from lipsync.faces.align import crop_window, fit_pose, window_transforms
+from lipsync.faces.align import MOUTH, apply_transform, crop_window, fit_pose, window_transforms
+from lipsync.faces.lip_colour import apart_from_usual, quarter_colours
 from lipsync.types import Face
 
 LOOK_PX = 32
@@ -29,6 +30,7 @@ _EVERY = 2  # frames between two looks
 _SURE, _SURE_OF_TEXT = 0.9, 0.75  # of 227 real stretches, none covered, 4 pass 0.75 for a while, 1 passes 0.9
 _BLOCK = 256
 _RENDER_SURE, _ABOVE_OWN, _CORE_FRAMES = 0.8, 0.5, 4
+_ODD_LEVELS = 40.0  # a quarter of the lips this far off its usual colour: of 93 people clear to be seen hardly any
 
 
 class MouthLooker(nn.Sequential):
@@ -98,15 +100,18 @@ def hidden_frames(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (hidden > _SURE) & ~is_text, (hidden > _SURE_OF_TEXT) & is_text
 
 
-def hidden_stretches(covered: np.ndarray) -> np.ndarray:
+def hidden_stretches(covered: np.ndarray, lips: np.ndarray | None = None) -> np.ndarray:
     """Frames in which a render must not draw a mouth: bool (F,).
 
     A render that stops without need is as bad as one that paints over a hand, so a stretch counts only where the
     network is sure and it is not always so of this person (beards, hard shadows): its core passes _RENDER_SURE and lies
     _ABOVE_OWN above the person's usual p, and lasts _CORE_FRAMES; it reaches out to where p falls to half of that.
+    Fingers over a part of the lips leave it unsure: two looks in a row that find p half of that and a quarter of the
+    lips _ODD_LEVELS off its usual colour hide what lies between the looks around them.
 
     Args:
         covered: (F,) probability that something hides the mouth, NaN where no face was seen.
+        lips: (F, 4, 3) colours of its quarters, see lip_colour.py.
     """
     seen = np.flatnonzero(np.isfinite(covered))
     out = np.zeros(len(covered), bool)
@@ -120,15 +125,21 @@ def hidden_stretches(covered: np.ndarray) -> np.ndarray:
     for first, last in np.flatnonzero(np.diff(np.concatenate([[0], reach.astype(int), [0]]))).reshape(-1, 2):
         if core[first:last].sum() >= _CORE_FRAMES:
             out[first:last] = True
+    if lips is not None and np.isfinite(lips[seen]).all():
+        odd = (apart_from_usual(lips[seen]) > _ODD_LEVELS) & (covered[seen] > _RENDER_SURE / 2)
+        for k in np.flatnonzero(odd[:-1] & odd[1:]):
+            out[seen[max(k - 1, 0)] : seen[min(k + 2, len(seen) - 1)] + 1] = True
     return out
 
 
 def look_at_mouth(face: Face, image: np.ndarray) -> Face:
-    """The face with `covered` filled in; image uint8 (H, W, 3). Of its window only the mouth is cut out."""
+    """The face with `covered` and `lips` filled in; image uint8 (H, W, 3). Of its window only the mouth is cut out."""
     transform = window_transforms(fit_pose(face.landmarks[None].astype(np.float64)), WindowConfig())[0]
     left, top, side = _looked_at(WindowConfig.size_px)
     transform[:, 2] -= left, top
-    return replace(face, covered=_hidden(_small(crop_window(image, transform, side))))
+    mouth = crop_window(image, transform, side)
+    lips = quarter_colours(mouth, apply_transform(face.landmarks[None, MOUTH], transform[None])[0])
+    return replace(face, covered=_hidden(_small(mouth)), lips=lips)
 
 
 def cover_probability(window: np.ndarray) -> float:

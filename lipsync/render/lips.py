@@ -9,16 +9,8 @@ lies between the lips is left to the model.
 import cv2
 import numpy as np
 
-from lipsync.faces.align import INNER_LIP, OUTER_LIP
+from lipsync.faces.lip_colour import LEAST_PX, LOWER, UPPER, apart_from_usual, outline_mask, quarter_colours
 
-# The polygons of the two lips, of the mouth's points: along the outer line, back along the inner.
-_UPPER = [*range(OUTER_LIP.start, OUTER_LIP.start + 7), *range(INNER_LIP.start + 4, INNER_LIP.start - 1, -1)]
-_LOWER = [
-    *range(OUTER_LIP.start + 6, OUTER_LIP.stop),
-    *(OUTER_LIP.start, INNER_LIP.start),
-    *range(INNER_LIP.stop - 1, INNER_LIP.start + 3, -1),
-]
-_LEAST_PX = 8.0  # of a lip's area, window px: less is not seen well enough
 _MOST_LEVELS = 24.0
 _SOFT_PX = 1.2  # of the mask, at a window of 128 px
 _ODD_LEVELS = 32.0  # a quarter of the lips this far from the person's usual colour is covered, or in another light
@@ -26,7 +18,6 @@ _LEAST_WINDOWS = 4  # fewer do not say what is usual
 _GAINS = (0.7, 1.8)  # how far the texture's strength is corrected
 _GAIN_BLUR_PX = 1.5  # picture px: finer than this is texture
 _BLURRED = 0.6  # skin of less than this share of its usual texture is blurred by motion
-_SUBPIXEL = 4  # bits
 
 
 class LipColour:
@@ -49,9 +40,9 @@ class LipColour:
             mouths: (2, 31, 2) px of these: as it was, as it is wanted.
         """
         out = np.zeros(made.shape, np.float32)
-        for k, part in enumerate((_UPPER, _LOWER)):
+        for k, part in enumerate((UPPER, LOWER)):
             old, new = (outline_mask(mouth[part], made.shape[:2]) for mouth in mouths[[0, -1]])
-            if min(cv2.countNonZero(old), cv2.countNonZero(new)) >= _LEAST_PX:
+            if min(cv2.countNonZero(old), cv2.countNonZero(new)) >= LEAST_PX:
                 there, here = cv2.mean(true, old)[:3], cv2.mean(made, new)[:3]
                 found = np.clip(np.subtract(there, here), -_MOST_LEVELS, _MOST_LEVELS).astype(np.float32)
                 last = self.apart[k]
@@ -63,14 +54,6 @@ class LipColour:
         return out
 
 
-def outline_mask(outline: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 (h, w), 1 within an outline (P, 2) px."""
-    mask = np.zeros(shape, np.uint8)
-    corners = np.rint(outline * 2**_SUBPIXEL).astype(np.int32)
-    cv2.fillPoly(mask, [corners], 1, shift=_SUBPIXEL)
-    return mask
-
-
 def usual_lips(windows: np.ndarray, points: np.ndarray) -> np.ndarray:
     """In which windows of one person the lips have their usual colours, nothing lies over them: bool (R,).
 
@@ -79,27 +62,8 @@ def usual_lips(windows: np.ndarray, points: np.ndarray) -> np.ndarray:
     """
     if len(windows) < _LEAST_WINDOWS:
         return np.ones(len(windows), bool)
-    colours = np.array(
-        [
-            [cv2.mean(window, mask)[:3] for mask in _quarters(mouth, windows.shape[1:3])]
-            for window, mouth in zip(windows, points, strict=True)
-        ]
-    )
-    apart = np.abs(colours - np.median(colours, axis=0)).mean(2).max(1)
-    return apart <= _ODD_LEVELS
-
-
-def _quarters(mouth: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
-    """The two halves of either lip, a whole lip where a half is too small: uint8 (h, w) each.
-
-    A fingertip that covers a quarter of the lips hardly changes the mean of a whole one.
-    """
-    left = (np.arange(shape[1]) < mouth[OUTER_LIP, 0].mean()).astype(np.uint8)
-    out = []
-    for whole in (outline_mask(mouth[part], shape) for part in (_UPPER, _LOWER)):
-        halves = (whole * left, whole * (1 - left))
-        out += [half if cv2.countNonZero(half) >= _LEAST_PX else whole for half in halves]
-    return out
+    colours = [quarter_colours(window, mouth) for window, mouth in zip(windows, points, strict=True)]
+    return apart_from_usual(np.array(colours)) <= _ODD_LEVELS
 
 
 class TextureGain:

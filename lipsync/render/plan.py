@@ -65,8 +65,10 @@ class Plan(Followed):
         """Rows of a plan; cuts are counted from its new first row."""
         cuts = frozenset(cut - rows.start for cut in self.cuts if rows.start < cut < rows.stop)
         names = ("times_s", "pts", "track", "pose", "transforms", "mouth", "points", "reasons", "neutral")
-        covered = None if self.covered is None else self.covered[rows]
-        return replace(self, cuts=cuts, covered=covered, **{name: getattr(self, name)[rows] for name in names})
+        looked = {
+            name: None if (all_rows := getattr(self, name)) is None else all_rows[rows] for name in ("covered", "lips")
+        }
+        return replace(self, cuts=cuts, **looked, **{name: getattr(self, name)[rows] for name in names})
 
     def joined(self, a: int, b: int) -> bool:
         """Whether template frame b can follow a without a jump: the same or the next (or last), no cut between."""
@@ -115,7 +117,7 @@ def judge_frames(known: Followed, config: RenderConfig) -> list[str]:
     pose, width, height = known.pose, known.info.width, known.info.height
     yaw_deg, pitch_deg = np.abs(pose.yaw_deg), np.abs(pose.pitch_deg)
     reasons = []
-    hidden = np.zeros(len(known), bool) if known.covered is None else hidden_stretches(known.covered)
+    hidden = np.zeros(len(known), bool) if known.covered is None else hidden_stretches(known.covered, known.lips)
     for i in range(len(known)):
         if not np.isfinite(pose.scale[i]):
             reasons.append("no face")

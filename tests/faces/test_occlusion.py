@@ -1,8 +1,12 @@
 """Hidden mouths: which stretches a render leaves alone, and what the network sees."""
 
+import cv2
 import numpy as np
 
+from lipsync.faces.align import MOUTH, OUTER_LIP
+from lipsync.faces.lip_colour import apart_from_usual, quarter_colours
 from lipsync.faces.occlusion import cover_probability, hidden_stretches
+from lipsync.faces.template import HEAD
 
 
 def test_a_stretch_that_stands_out_is_hidden_and_its_neighbours_are_not():
@@ -26,6 +30,26 @@ def test_a_glimpse_is_not_enough_and_unseen_frames_do_not_count():
     p[25:30] = np.nan
     assert hidden_stretches(p)[20:40].all()
     assert not hidden_stretches(np.full(10, np.nan)).any()
+
+
+def test_fingers_on_a_part_of_the_lips_are_hidden_though_the_network_is_unsure():
+    p, lips = np.full(60, np.nan), np.full((60, 4, 3), np.nan)
+    p[::2], lips[::2] = 0.5, (150.0, 80.0, 80.0)
+    lips[20:30:2, 1] = (230.0, 190.0, 160.0)
+    lips[44, 1] = (230.0, 190.0, 160.0)  # a glimpse
+    hidden = hidden_stretches(p, lips)
+    assert hidden[18:31].all() and hidden.sum() == 13
+    assert not hidden_stretches(np.where(np.isnan(p), p, 0.2), lips).any()  # a lamp, a flash: lips to be seen, but odd
+
+
+def test_a_fingertip_is_seen_in_its_quarter_of_the_lips():
+    mouth = HEAD[MOUTH, :2] * 45 + [64, 20]
+    clear = np.full((128, 128, 3), (205, 160, 140), np.uint8)
+    cv2.fillConvexPoly(clear, cv2.convexHull(np.rint(mouth[OUTER_LIP]).astype(np.int32)), (150, 60, 60))
+    covered, (x, y) = clear.copy(), np.rint(mouth[OUTER_LIP][6:9].mean(0)).astype(int)
+    cv2.circle(covered, (int(x), int(y)), 7, (230, 190, 160), -1)
+    apart = apart_from_usual(np.array([quarter_colours(image, mouth) for image in (clear, clear, covered)]))
+    assert apart[:2].tolist() == [0, 0] and apart[2] > 30
 
 
 def test_the_network_tells_a_planted_microphone_from_a_clear_mouth():

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from lipsync.faces.align import JAW, MOUTH, OUTER_LIP, crop_window
+from lipsync.faces.lip_colour import LOWER, UPPER, outline_mask
 from lipsync.faces.template import HEAD
 from lipsync.model.pixel import PixelModelConfig
 from lipsync.render.composite import Compositor, lips_of
 from lipsync.render.detail import DetailMover
-from lipsync.render.lips import LipColour, TextureGain, outline_mask, usual_lips
+from lipsync.render.lips import LipColour, TextureGain, usual_lips
 
 MOUTH_PX = (HEAD[MOUTH, :2] * 45 + [64, 20]).astype(np.float32)
 
@@ -196,9 +197,7 @@ def test_lips_keep_their_own_colour_upper_and_lower_apart_and_nothing_else_chang
 
 
 def colour_parts():
-    from lipsync.render import lips
-
-    return lips._UPPER, lips._LOWER
+    return UPPER, LOWER
 
 
 def test_a_streak_that_the_model_draws_beside_the_lips_is_not_pasted():
