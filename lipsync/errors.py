@@ -21,6 +21,10 @@ class NoFaceError(LipsyncError):
     """No usable face was found; names file and time."""
 
 
+class FaceChoiceError(NoFaceError):
+    """Several faces could be meant and none was chosen; says how to choose."""
+
+
 class SpeechError(LipsyncError):
     """Sound holds no usable speech, or a script no speakable character."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipsync.errors import ConfigError, NoFaceError
+from lipsync.errors import ConfigError, FaceChoiceError, NoFaceError
 from lipsync.faces.align import MOUTH, fit_pose, mouth_opening, stack_landmarks, to_head
 from lipsync.media import read_sound
 from lipsync.types import Sound, Track
@@ -40,7 +40,7 @@ def choose_tracks(tracks: Sequence[Placed], face: str, path: Path) -> list[Place
         path: named in errors; its sound is heard for "sync".
 
     Raises:
-        NoFaceError: no face anywhere, or two comparable ones and no choice.
+        NoFaceError: no face anywhere; FaceChoiceError: two comparable ones and no choice.
         ConfigError: `face` is none of the choices.
     """
     numbers = _numbers(face)
@@ -133,7 +133,7 @@ def _is_meant(item: Placed, tracks: Sequence[Placed], face: str, path: Path) -> 
         return True
     if not face:
         at_s = max(item[1].times_s[0], rivals[0][1].times_s[0])
-        raise NoFaceError(
+        raise FaceChoiceError(
             f"{path}: {1 + len(rivals)} faces of about the same size are on screen at {at_s:.2f} s; "
             f"say whose mouth is meant by face: {CHOICES}"
         )

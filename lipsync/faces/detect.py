@@ -119,7 +119,7 @@ class MediapipeDetector:
     pictures the finder looks whether it is still alone, and once others were away for as many it is again.
     """
 
-    def __init__(self, most_faces: int = 4, look: bool = False, others_every: int = 1) -> None:
+    def __init__(self, most_faces: int = 4, look: bool = False, others_every: int = OTHERS_EVERY) -> None:
         self.look, self.pictures, self.others_every = look, 0, others_every
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

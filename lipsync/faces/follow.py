@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from lipsync.config import WindowConfig
-from lipsync.errors import MediaError
+from lipsync.errors import MediaError, NoFaceError
 from lipsync.faces.align import (
     MOUTH,
     MOUTH_POINTS,
@@ -98,6 +98,8 @@ def follow_face(
         pts.append(frame.pts if frame.pts is not None else round(Fraction(frame.time_s) / info.time_base))
         progress.advance()
     progress.done()
+    if not pts and end_s is not None:
+        raise NoFaceError(f"{path}: shows no picture in its first {end_s:g} s")
     if not pts:
         raise MediaError(f"{path}: holds no picture that can be decoded")
     tracks = choose_tracks(tracker.finish(), face, Path(path))

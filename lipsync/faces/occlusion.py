@@ -30,6 +30,7 @@ _EVERY = 2  # frames between two looks
 _SURE, _SURE_OF_TEXT = 0.9, 0.75  # of 227 real stretches, none covered, 4 pass 0.75 for a while, 1 passes 0.9
 _BLOCK = 256
 _RENDER_SURE, _ABOVE_OWN, _CORE_FRAMES = 0.8, 0.5, 4
+_NEAR_FRAMES = 4  # looks further apart are not in a row
 _ODD_LEVELS = 40.0  # a quarter of the lips this far off its usual colour: of 93 people clear to be seen hardly any
 
 
@@ -100,18 +101,15 @@ def hidden_frames(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (hidden > _SURE) & ~is_text, (hidden > _SURE_OF_TEXT) & is_text
 
 
-def hidden_stretches(covered: np.ndarray, lips: np.ndarray | None = None) -> np.ndarray:
+def hidden_stretches(covered: np.ndarray) -> np.ndarray:
     """Frames in which a render must not draw a mouth: bool (F,).
 
     A render that stops without need is as bad as one that paints over a hand, so a stretch counts only where the
     network is sure and it is not always so of this person (beards, hard shadows): its core passes _RENDER_SURE and lies
     _ABOVE_OWN above the person's usual p, and lasts _CORE_FRAMES; it reaches out to where p falls to half of that.
-    Fingers over a part of the lips leave it unsure: two looks in a row that find p half of that and a quarter of the
-    lips _ODD_LEVELS off its usual colour hide what lies between the looks around them.
 
     Args:
         covered: (F,) probability that something hides the mouth, NaN where no face was seen.
-        lips: (F, 4, 3) colours of its quarters, see lip_colour.py.
     """
     seen = np.flatnonzero(np.isfinite(covered))
     out = np.zeros(len(covered), bool)
@@ -125,10 +123,28 @@ def hidden_stretches(covered: np.ndarray, lips: np.ndarray | None = None) -> np.
     for first, last in np.flatnonzero(np.diff(np.concatenate([[0], reach.astype(int), [0]]))).reshape(-1, 2):
         if core[first:last].sum() >= _CORE_FRAMES:
             out[first:last] = True
-    if lips is not None and np.isfinite(lips[seen]).all():
-        odd = (apart_from_usual(lips[seen]) > _ODD_LEVELS) & (covered[seen] > _RENDER_SURE / 2)
-        for k in np.flatnonzero(odd[:-1] & odd[1:]):
-            out[seen[max(k - 1, 0)] : seen[min(k + 2, len(seen) - 1)] + 1] = True
+    return out
+
+
+def fingered_frames(covered: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    """Frames of one face in one shot in which something hides a part of the lips, of which the network is unsure: (F,).
+
+    Two looks in a row at half of _RENDER_SURE, with a quarter of the lips _ODD_LEVELS off its usual colour, hide what
+    lies between the looks around them.
+
+    Args:
+        covered: as above. lips: (F, 4, 3) colours of the lips' quarters, see lip_colour.py; NaN where not looked at.
+    """
+    out = np.zeros(len(covered), bool)
+    seen = np.flatnonzero(np.isfinite(covered) & np.isfinite(lips).all((1, 2)))
+    if len(seen) < _CORE_FRAMES:
+        return out
+    odd = (covered[seen] > _RENDER_SURE / 2) & (apart_from_usual(lips[seen]) > _ODD_LEVELS)
+    near = np.diff(seen) <= _NEAR_FRAMES
+    for k in np.flatnonzero(odd[:-1] & odd[1:] & near):
+        first = seen[k - 1] if k and near[k - 1] else seen[k]
+        last = seen[k + 2] if k + 2 < len(seen) and near[k + 1] else seen[k + 1]
+        out[first : last + 1] = True
     return out
 
 

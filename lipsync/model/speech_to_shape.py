@@ -16,6 +16,7 @@ from lipsync.model.shape import ShapeSpace
 from lipsync.speech.features import MEL_RATE_HZ, MEL_SILENCE, MELS
 
 STEP_RATE_HZ = 50
+LENGTHS = 200  # mel frames: sounds are made multiples of it, since oneDNN keeps what it prepares for every length
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def predict_shape(
     before, after = -since_s.min(initial=0.0), since_s.max(initial=0.0) - len(log_mel) / MEL_RATE_HZ
     step = int(MEL_RATE_HZ / STEP_RATE_HZ)  # no time may lie near an end, where convolutions see zeros
     pads = [step * int(np.ceil((max(0.0, beyond) + pad_s) * STEP_RATE_HZ)) for beyond in (before, after)]
+    pads[1] += -(sum(pads) + len(log_mel)) % LENGTHS
     silence = [np.full((count, MELS), MEL_SILENCE, np.float32) for count in pads]
     mel = torch.from_numpy(np.concatenate([silence[0], log_mel, silence[1]]))[None].to(device)
     vector = torch.zeros(1, model.config.style, device=device) if style is None else style.to(device)[None]

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from lipsync.config import RenderConfig
-from lipsync.errors import MediaError, NoFaceError
+from lipsync.errors import FaceChoiceError, MediaError, NoFaceError
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import read_stretch
 from lipsync.media import Picture, probe, read_pictures
@@ -108,6 +108,8 @@ def _plan_of(
     while not info.is_still and end_s < info.duration_s:
         try:
             return make_plan(template, config, base.pixel.config.size_px, progress, detector, end_s)
+        except FaceChoiceError:
+            raise
         except NoFaceError:
             end_s *= 4
     return make_plan(template, config, base.pixel.config.size_px, progress, detector)

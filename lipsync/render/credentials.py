@@ -69,7 +69,7 @@ class Credentials:
 def sign(source: Path, target: Path, details: dict[str, Any] | None = None, title: str = "") -> None:
     """Copy a video or picture with content credentials in it.
 
-    Memory does not grow with the file.
+    Memory hardly grows with the file.
 
     Args:
         source: a finished file.

@@ -32,7 +32,6 @@ _CUT_PX = 2.0  # finer than this (sigma, window px) comes from pictures, coarser
 _AGREE_LEVELS = 50.0  # low frequencies this far apart share little fine detail
 _STILL_PX = 0.8  # a jaw seen to move by less than this stays: its outline is seen no better
 _ZONE, _SOFT = 0.07, 0.028  # of the window's side: how far around the lips the model decides, and its edge (sigma)
-_OWN = -1  # the frame itself, among the close-ups
 _NEAR_PX, _FAR_PX = 3.0, 6.0  # mean distance of the lips' points: nearer a close-up's mouth is shown, farther not
 _OPENING = 0.5  # what a difference in opening counts beside that: closed must be closed
 _TURNS = 4  # frames in which one close-up takes over from another
@@ -97,7 +96,7 @@ class DetailMover:
 
     Args:
         closeups: of the same person, by which a mouth gets what the frame does not show.
-        smooth_frames: how slowly the dense flow's corrections follow.
+        smooth_frames: how slowly the frame's own corrections by dense flow follow.
     """
 
     def __init__(self, size_px: int, closeups: Closeups | None = None, smooth_frames: float = 1.5) -> None:
@@ -116,7 +115,7 @@ class DetailMover:
 
     def reset(self) -> None:
         """Forget the last fields."""
-        self.corrections: dict[int, np.ndarray] = {}
+        self.correction: np.ndarray | None = None
         self.picked, self.distance_px = -1, np.inf
         self.shares: dict[int, float] = {}
         self.begun = False  # the first frame of a run shows its close-up at once, later ones come and go slowly
@@ -139,7 +138,7 @@ class DetailMover:
         there = true[of(part)]
         zone = soft_hulls(_both_lips(mouths), part, _ZONE * size, _SOFT * size)
         whole = self._between(new, old, self.whole)
-        field = whole[of(part)] = self._refine(made, there, whole[of(part)], zone, part, _OWN)
+        field = whole[of(part)] = self._refine(made, there, whole[of(part)], zone, part, own=True)
         low_there, low_made = carried(low_pass(there), field), low_pass(made)
         apart = self._apart(low_made, low_there)
         old_lips = carried(soft_hulls([old[OUTER_LIP]], part, size / 32, size / 64), field)
@@ -230,7 +229,7 @@ class DetailMover:
         field = self._between(wanted.astype(np.float64), points, part)
         missing = 1 - self._trust()
         if missing > 0:  # else the generated window has this very mouth already, at the same place
-            field = self._refine(made, there[of(part)], field, np.float32(missing) * zone, part, row)
+            field = self._refine(made, there[of(part)], field, np.float32(missing) * zone, part, own=False)
         if row not in self.lows:
             self.lows[row] = low_pass(there)
         low = carried(self.lows[row], field, part)
@@ -253,18 +252,22 @@ class DetailMover:
         return cv2.GaussianBlur(mean_of_channels(cv2.absdiff(low_made, low_there)), (0, 0), self.size_px / 64)
 
     def _refine(
-        self, made: np.ndarray, there: np.ndarray, field: np.ndarray, zone: np.ndarray, part: Box, which: int
+        self, made: np.ndarray, there: np.ndarray, field: np.ndarray, zone: np.ndarray, part: Box, *, own: bool
     ) -> np.ndarray:
-        """The field corrected, in the zone, by what the two windows show in a part (h, w); the correction is smooth."""
+        """The field corrected, in the zone, by what the two windows show in a part (h, w).
+
+        The correction is smooth in place, and in time where it is the frame's `own`; close-ups come and go.
+        """
         grey_made = cv2.cvtColor(cv2.convertScaleAbs(np.maximum(made, 0)), cv2.COLOR_RGB2GRAY)
         grey_there = cv2.cvtColor(np.ascontiguousarray(there), cv2.COLOR_RGB2GRAY)
         found = self.flow.calc(grey_made, grey_there, field.copy()) - field
         found = cv2.GaussianBlur(np.clip(found, -3, 3), (0, 0), self.size_px / 48)
-        last = self.corrections.get(which)
-        correction = np.zeros((self.size_px, self.size_px, 2), np.float32) if last is None else self.keep * last
-        correction[of(part)] += found if last is None else (1 - self.keep) * found
-        self.corrections = {key: value for key, value in self.corrections.items() if key == _OWN} | {which: correction}
-        return field + cv2.merge([zone, zone]) * correction[of(part)]
+        if own:
+            last, now = self.correction, np.zeros((self.size_px, self.size_px, 2), np.float32)
+            now[of(part)] = found
+            self.correction = now if last is None else self.keep * last + (1 - self.keep) * now
+            found = self.correction[of(part)]
+        return field + cv2.merge([zone, zone]) * found
 
 
 def _whole(field: np.ndarray) -> np.ndarray:

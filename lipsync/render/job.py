@@ -32,7 +32,7 @@ from lipsync.render.carry import Carry, Start
 from lipsync.render.credentials import seal
 from lipsync.render.generate import Heard, HeardFile, Told, speech_shapes
 from lipsync.render.idle import speaking_times, with_surroundings
-from lipsync.render.overlap import Ahead, give_back_memory, share_memory, short_turns
+from lipsync.render.overlap import Ahead, give_back_memory, share_memory, take_short_turns
 from lipsync.render.part import Job, Part, Ready
 from lipsync.render.pieces import Pieces, Record, first_apart, stale_stretches, told_by
 from lipsync.render.result import RenderResult, details_of, stamp_of, summarise
@@ -73,7 +73,6 @@ class Production:
     tracks: bool = True  # whether the template's other tracks, chapters and tags come along
     seconds: dict[str, float] = field(default_factory=lambda: {"plan": 0.0, "generate": 0.0, "paste": 0.0})
 
-    @short_turns()
     def run(
         self,
         parts: Callable[[Start | None, Carry | None], Iterator[Part]],
@@ -89,6 +88,7 @@ class Production:
             NoFaceError: no picture could be rendered. MediaError: see the writer and the reader.
         """
         share_memory()
+        take_short_turns()
         begun = time.monotonic()
         place = Path(tempfile.mkdtemp(prefix="lipsync-")) / "stream" if self.stream else self.out
         pieces = Pieces(place, self.key, None if self.stream else self.folder)

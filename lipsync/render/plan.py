@@ -14,7 +14,7 @@ from lipsync.errors import MediaError, NoFaceError
 from lipsync.faces.align import JAW, OUTER_LIP, apply_transform, crop_window, mouth_opening, to_frame
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import Followed, fit, follow_face
-from lipsync.faces.occlusion import hidden_stretches
+from lipsync.faces.occlusion import fingered_frames, hidden_stretches
 from lipsync.media import read_pictures
 from lipsync.model.shape import find_neutral
 from lipsync.progress import Progress
@@ -117,7 +117,7 @@ def judge_frames(known: Followed, config: RenderConfig) -> list[str]:
     pose, width, height = known.pose, known.info.width, known.info.height
     yaw_deg, pitch_deg = np.abs(pose.yaw_deg), np.abs(pose.pitch_deg)
     reasons = []
-    hidden = np.zeros(len(known), bool) if known.covered is None else hidden_stretches(known.covered, known.lips)
+    hidden = _hidden(known)
     for i in range(len(known)):
         if not np.isfinite(pose.scale[i]):
             reasons.append("no face")
@@ -132,6 +132,17 @@ def judge_frames(known: Followed, config: RenderConfig) -> list[str]:
         else:
             reasons.append("")
     return reasons
+
+
+def _hidden(known: Followed) -> np.ndarray:
+    """Where something covers the mouth, or a part of it: bool (F,)."""
+    if known.covered is None or known.lips is None:
+        return np.zeros(len(known), bool)
+    out = hidden_stretches(known.covered)
+    for number in np.unique(known.track[known.track >= 0]):
+        own = np.flatnonzero(known.track == number)
+        out[own] |= fingered_frames(known.covered[own], known.lips[own])
+    return out
 
 
 def _neutrals(known: Followed, able: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lipsync.config import RenderConfig, WindowConfig
+from lipsync.errors import MediaError
 from lipsync.faces.align import mouth_opening
 from lipsync.faces.detect import FaceDetector, open_detector
 from lipsync.faces.follow import Followed, follow_face
@@ -21,12 +22,12 @@ from lipsync.media import read_frames
 from lipsync.model.base import Base
 from lipsync.model.shape import find_neutral
 from lipsync.progress import Progress
-from lipsync.render.generate import listen, speech_shapes
+from lipsync.render.generate import Heard, HeardFile, listen, speech_shapes
 from lipsync.render.report_page import draw_page
 from lipsync.render.result import RenderResult
 from lipsync.sync.metrics import mask_corners, opening_series
 from lipsync.sync.offset import correlation
-from lipsync.types import Timed
+from lipsync.types import Timed, VideoInfo
 
 PICTURES = 4
 PICTURE_PX = 300  # height of a picture on the page
@@ -114,14 +115,21 @@ def write_report(
 def measure_sync(followed: Followed, base: Base, words: Sequence[Timed] = (), phonemes: Sequence[Timed] = ()) -> Sync:
     """What is seen and heard of the mouth in a finished file; its sound is read part by part."""
     times_s, heard = followed.times_s, np.full(len(followed), np.nan)
-    if followed.info.sample_rate_hz:
+    if sound := _heard(followed.info):
         neutral = find_neutral(followed.mouth[followed.seen])
-        sound = listen(followed.info.path)
         for first in range(0, len(times_s), PART_FRAMES):
             own_s = times_s[first : first + PART_FRAMES]
             shapes = speech_shapes(base.shape, sound.part(float(own_s[0]), float(own_s[-1])), own_s, base.style)
             heard[first : first + PART_FRAMES] = mouth_opening(base.shape.space.decode(shapes, neutral))
     return Sync(times_s - times_s[0], opening_series(followed), heard, list(words), list(phonemes))
+
+
+def _heard(info: VideoInfo) -> Heard | HeardFile | None:
+    """A finished file's sound; None where it has no stream of it, or not a sample in that."""
+    try:
+        return listen(info.path) if info.sample_rate_hz else None
+    except MediaError:
+        return None
 
 
 def show_frames(out: Path, followed: Followed | None, source: Path | None, passed: set[int]) -> list[Shown]:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from sheet import thumbnail
 
 from lipsync.config import WindowConfig
 from lipsync.faces.align import OUTER_LIP, crop_window, mouth_opening
@@ -38,15 +39,10 @@ from lipsync.render.generate import hear, speech_shapes
 from lipsync.speech.features import level, log_mel
 from lipsync.sync.judge import crop_mouths, judge_sync, load_judge
 from lipsync.sync.offset import correlation
-from tests.bench.sheet import thumbnail
 
 MINUTE_S, LEAST = 60.0, 20
 FACE_PX = 32
-TOP, INNER, SIDE = (
-    0.08,
-    0.2,
-    0.12,
-)  # of the window's side: above is outside the mask, within is where lips and skin change
+TOP, INNER, SIDE = 0.08, 0.2, 0.12  # of the window's side: above is outside the mask, within is where skin changes
 
 
 @dataclass

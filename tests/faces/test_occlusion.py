@@ -1,12 +1,17 @@
 """Hidden mouths: which stretches a render leaves alone, and what the network sees."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 
 from lipsync.faces.align import MOUTH, OUTER_LIP
 from lipsync.faces.lip_colour import apart_from_usual, quarter_colours
-from lipsync.faces.occlusion import cover_probability, hidden_stretches
+from lipsync.faces.occlusion import cover_probability, fingered_frames, hidden_stretches
 from lipsync.faces.template import HEAD
+from lipsync.render.plan import _hidden
+
+FINGER = (230.0, 190.0, 160.0)
 
 
 def test_a_stretch_that_stands_out_is_hidden_and_its_neighbours_are_not():
@@ -34,12 +39,26 @@ def test_a_glimpse_is_not_enough_and_unseen_frames_do_not_count():
 
 def test_fingers_on_a_part_of_the_lips_are_hidden_though_the_network_is_unsure():
     p, lips = np.full(60, np.nan), np.full((60, 4, 3), np.nan)
-    p[::2], lips[::2] = 0.5, (150.0, 80.0, 80.0)
-    lips[20:30:2, 1] = (230.0, 190.0, 160.0)
-    lips[44, 1] = (230.0, 190.0, 160.0)  # a glimpse
-    hidden = hidden_stretches(p, lips)
+    p[::2], lips[::2] = 0.1, (150.0, 80.0, 80.0)
+    lips[20:30:2, 1], p[20:30:2] = FINGER, 0.5
+    lips[44, 1], p[44] = FINGER, 0.5  # a glimpse
+    hidden = fingered_frames(p, lips)
     assert hidden[18:31].all() and hidden.sum() == 13
-    assert not hidden_stretches(np.where(np.isnan(p), p, 0.2), lips).any()  # a lamp, a flash: lips to be seen, but odd
+    assert not fingered_frames(np.where(np.isnan(p), p, 0.2), lips).any()  # a lamp, a flash: lips to be seen, but odd
+    plain = np.where(np.isfinite(lips), lips[0, 0], np.nan)
+    assert not fingered_frames(np.where(np.isnan(p), p, 0.5), plain).any()  # a beard: always unsure, lips as ever
+    p[24:28], lips[24:28] = np.nan, np.nan  # not seen for a while: no looks in a row across it
+    lips[30, 1], p[30] = FINGER, 0.5
+    assert np.flatnonzero(fingered_frames(p, lips)).tolist() == [*range(18, 23), *range(28, 33)]
+
+
+def test_another_persons_lips_after_a_cut_are_not_odd_for_being_anothers():
+    p, lips = np.full(40, 0.1), np.full((40, 4, 3), 150.0)
+    p[25:], lips[25:] = 0.6, 60.0
+    known = SimpleNamespace(covered=p, lips=lips, track=np.repeat([0, 1], [25, 15]))
+    assert not _hidden(known).any()
+    known.track[:] = 0
+    assert _hidden(known)[25:].all()
 
 
 def test_a_fingertip_is_seen_in_its_quarter_of_the_lips():

@@ -113,3 +113,12 @@ def test_sound_far_away_does_not_matter_but_near_sound_does():
     here = predict_shape(model, mel, at)
     assert np.abs(here - predict_shape(model, near, at)).max() > 1e-4
     np.testing.assert_allclose(here, predict_shape(model, far, at), atol=1e-5)
+
+
+def test_sounds_of_any_length_reach_the_network_in_few_lengths():
+    model, rng, lengths = tiny_shape(), np.random.default_rng(2), list[int]()
+    model.stem.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[-1]))
+    mel = rng.normal(0, 0.3, (400, 80)).astype(np.float32)
+    found = [predict_shape(model, mel[:count], np.array([0.5]))[0] for count in range(200, 400, 7)]
+    assert len(set(lengths)) <= 2 and len(lengths) > 20
+    np.testing.assert_allclose(found, np.stack([found[0]] * len(found)), atol=1e-5)

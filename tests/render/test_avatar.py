@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from drawn_people import DrawnDetector, draw, head_at, noise_speech, speaking, tiny_base, write_video
 
-from lipsync.config import RenderConfig
-from lipsync.errors import NoFaceError
+from lipsync.config import RenderConfig, WindowConfig
+from lipsync.errors import FaceChoiceError, NoFaceError
+from lipsync.faces.follow import follow_face
 from lipsync.media import probe, read_frames, read_sound
 from lipsync.render.avatar import read_order, say
 from lipsync.render.plan import make_plan
@@ -80,6 +81,18 @@ def test_of_a_stream_only_the_beginning_of_the_template_is_looked_at_first(
     result = say(noise_speech(1.5), video, out, base, RenderConfig(tail_s=0.0), detector=detector, stream=stream)
     assert detector.pictures == looked_at
     assert result.frames == result.rendered == len(list(read_frames(out))) == 38  # played back, though cut short
+
+
+def test_a_template_with_several_faces_is_not_read_again_and_one_that_begins_late_is(base, tmp_path, monkeypatch):
+    monkeypatch.setattr("lipsync.render.avatar.STREAM_LOOKED_AT_S", 0.4)
+    heads = draw([(80, 62, 34, 0.1), (240, 62, 34, 0.1)], width=320)
+    both, detector, out = write_video(tmp_path / "both.mp4", [heads] * 40), Counting(), tmp_path / "out.mp4"
+    with pytest.raises(FaceChoiceError):
+        say(noise_speech(0.4), both, out, base, RenderConfig(), detector=detector, stream=True)
+    assert detector.pictures == 10
+    late = write_video(tmp_path / "late.mp4", speaking(30), 1 + np.arange(30) / 25)
+    with pytest.raises(NoFaceError, match="no picture in its first"):
+        follow_face(late, DrawnDetector(), WindowConfig(), end_s=0.4)
 
 
 def test_of_a_long_template_the_rest_is_not_looked_at(base, tmp_path, monkeypatch):

@@ -2,12 +2,14 @@
 
 import re
 from html.parser import HTMLParser
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from drawn_people import DrawnDetector, noise_speech, speaking, tiny_base, write_video
 
 from lipsync.config import WindowConfig
+from lipsync.errors import MediaError
 from lipsync.faces.follow import follow_face
 from lipsync.render.report import Shown, Sync, measure_sync
 from lipsync.render.report_page import draw_page
@@ -85,6 +87,13 @@ def test_sound_is_heard_part_by_part_as_if_it_were_heard_at_once(tmp_path, monke
     assert np.isnan(
         measure_sync(follow_face(tmp_path / "mute.mp4", DrawnDetector(), WindowConfig()), tiny_base()).heard
     ).all()
+
+
+def test_a_stream_of_sound_without_a_sample_says_nothing(tmp_path, monkeypatch):
+    video = write_video(tmp_path / "in.mp4", speaking(5), sound=noise_speech(0.2))
+    followed = follow_face(video, DrawnDetector(), WindowConfig())
+    monkeypatch.setattr("lipsync.render.report.listen", Mock(side_effect=MediaError("no sample")))
+    assert np.isnan(measure_sync(followed, tiny_base()).heard).all()
 
 
 def test_what_was_not_measured_is_said():
