@@ -41,6 +41,7 @@ ALIKE = 5  # of the pool, so many nearest in pose compete by mouth opening
 REFERENCE_GAP_FRAMES = 4  # as in training: a reference lies at least this far from the frames being generated
 BLOCK_S, CONTEXT_S = 10.0, 3.0
 LEVEL_BLOCK_S = 10.0
+LEAST_FRAMES = 6  # a shorter chunk's last frame is repeated: oneDNN keeps 9 MB for every length that it has met
 GAIN_STEP_DB = 3.0  # half of it off changes mouth shapes by 3 % of their spread
 
 
@@ -211,22 +212,25 @@ class WindowGenerator:
         Returns:
             float32 (F, S, S, 3), 0…255; the true pixels outside the mask.
         """
+        count, more = len(windows), max(0, LEAST_FRAMES - len(windows))
+        if more:
+            windows, points, frames = (np.concatenate([x, *[x[-1:]] * more]) for x in (windows, points, frames))
+            times_s = np.append(times_s, times_s[-1] + _gap_s(times_s) * np.arange(1, more + 1))
         maps = _unit(draw_shapes(points, windows.shape[1]))
         rows = self._pick(frames)
         batch = self._batch(maps, times_s, rows)
         seed = int(np.random.SeedSequence([self.seed, self.chunk]).generate_state(1, np.uint64)[0])
         generator = torch.Generator().manual_seed(seed % 2**63)
         true = _signed(windows)[None].to(self.device)
-        made = sample(self.model, batch, true, self.sampler, generator, self._known(batch, rows))[0].cpu()
-        self._remember(made, maps, times_s)
+        made = sample(self.model, batch, true, self.sampler, generator, self._known(batch, rows))[0, :count].cpu()
+        self._remember(made, maps[:count], times_s[:count])
         self.chunk += 1
         return ((made + 1) * 127.5).permute(0, 2, 3, 1).contiguous().numpy()
 
     def _batch(self, maps: Tensor, times_s: np.ndarray, rows: np.ndarray) -> Batch:
         dims = self.model.config
         first_s = times_s[0]
-        gap_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
-        before = -gap_s * np.arange(dims.previous_frames, 0, -1)
+        before = -_gap_s(times_s) * np.arange(dims.previous_frames, 0, -1)
         valid = [0.0] * dims.previous_frames
         if self.previous_s is not None:
             before = np.where(np.isfinite(self.previous_s), self.previous_s - first_s, before)
@@ -279,6 +283,11 @@ class WindowGenerator:
         self.previous = torch.cat([self.previous, made])[-count:]
         self.previous_maps = torch.cat([self.previous_maps, maps])[-count:]
         self.previous_s = np.concatenate([old_s, times_s])[-count:]
+
+
+def _gap_s(times_s: np.ndarray) -> float:
+    """The usual time from frame to frame."""
+    return float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
 
 
 def _signed(windows: np.ndarray) -> Tensor:

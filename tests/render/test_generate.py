@@ -39,6 +39,22 @@ def chunks(own: WindowGenerator, forget: bool) -> list[np.ndarray]:
     return out
 
 
+def test_short_chunks_reach_the_network_as_longer_ones_and_leave_it_as_they_were():
+    own, frames, lengths = generator(), np.arange(9), list[int]()
+    own.model.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    rng = np.random.default_rng(1)
+    windows = rng.integers(0, 255, (9, SIZE, SIZE, 3), np.uint8)
+    points = rng.uniform(8, SIZE - 8, (9, 31, 2)).astype(np.float32)
+    for count in (1, 2, 5, 6, 7):
+        part = slice(0, count)
+        made = own.generate(windows[part], points[part], frames[part] / 25, frames[part])
+        assert made.shape == (count, SIZE, SIZE, 3)
+        assert own.previous_s is not None and own.previous_s[-1] == frames[count - 1] / 25
+        outside = own.mask.numpy() == 0
+        assert np.abs(made[:, outside] - windows[part][:, outside]).max() < 1e-3
+    assert lengths == [6, 6, 6, 6, 7]
+
+
 def test_a_reference_is_encoded_once_with_the_same_result(monkeypatch):
     encoded = []
 
