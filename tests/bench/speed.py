@@ -303,6 +303,7 @@ def main() -> None:
         "load": round(os.getloadavg()[0], 1),
         "parameters_m": round(sum(p.numel() for m in (base.shape, base.pixel) for p in m.parameters()) / 1e6, 2),
     }
+    found |= pipeline(args)  # first: a process's peak memory begins with that of the one that started it
     for steps in () if args.no_network else (1, 2, 4):
         found[f"network_{steps}"] = network(base, steps)
         print(f"network alone, {steps} step(s): {found[f'network_{steps}']}")
@@ -310,7 +311,7 @@ def main() -> None:
         for name, values in peers(base.device).items():
             found[name] = values
             print(f"{name}: {values}")
-    print(json.dumps(found | pipeline(args)))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
